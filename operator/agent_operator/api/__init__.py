@@ -1,0 +1,1 @@
+"""The public contract: what a user may write into an AgentDeployment and what its status says."""
