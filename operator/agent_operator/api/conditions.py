@@ -56,7 +56,8 @@ def find_condition(conditions: Sequence[Condition], kind: str) -> Condition | No
 def set_condition(conditions: Sequence[Condition], new: Condition) -> tuple[Condition, ...]:
     """Return the conditions with `new` in place of its predecessor, in unchanged order.
 
-    The time of the last transition is kept unless the status differs, so equal observations give equal lists.
+    The time of the last transition is kept unless the status differs, so equal observations
+    give equal lists.
     """
     old = find_condition(conditions, new.type)
     if old is None:

@@ -1,4 +1,4 @@
-"""What all API models share: camelCase names, immutability, and rules checked here and by the API server."""
+"""What all API models share: camelCase names, immutability, rules over several fields."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from pydantic.alias_generators import to_camel
 class Rule:
     """A condition over several fields, said twice: for the API server and for objects read from it.
 
-    `cel` sees the model as `self`; `holds` sees the parsed model. `field` (a JSON path below the model,
-    as in `.image`) is where the API server reports the problem.
+    `cel` sees the model as `self`; `holds` sees the parsed model. `field`, a JSON path below the
+    model as in `.image`, is where the API server reports the problem.
     """
 
     cel: str
@@ -35,7 +35,7 @@ class Rule:
 
 
 class ApiModel(BaseModel):
-    """A frozen part of the API object; unknown fields are ignored, as the API server prunes them."""
+    """A frozen part of the API object; unknown fields are ignored, the API server prunes them."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -89,5 +89,5 @@ Timestamp = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
 Revision = Annotated[str, Field(max_length=64)]
 Reason = Annotated[str, Field(max_length=128)]
-# Status texts are cut, not refused: a long message must never make the API server refuse the status.
+# Cut, not refused: a long message must never make the API server refuse a whole status.
 Message = Annotated[str, Field(max_length=1024), BeforeValidator(_clipper(1024))]

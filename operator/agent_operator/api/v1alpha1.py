@@ -1,4 +1,4 @@
-"""The AgentDeployment resource, version v1alpha1: one source for the CRD, its documentation and the operator.
+"""The AgentDeployment resource, version v1alpha1: the one source of CRD, docs and operator.
 
 The docstring of a field is its description in `kubectl explain`.
 """
@@ -49,7 +49,7 @@ from agent_operator.api.v1alpha1_status import (
     SignalStatus,
     Verdict,
 )
-from agent_operator.errors import InvalidObject
+from agent_operator.errors import InvalidSpec
 
 __all__ = [
     "API_VERSION",
@@ -113,13 +113,15 @@ class ModelSpec(ApiModel):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel=f"(has(self.revision) && self.revision != '') || self.name.matches('{_PINNED}')",
-            message="name is an alias that can change its meaning: pin it, as in gpt-4o-2024-08-06, or set model.revision",
+            message="name is an alias that can change its meaning: pin it, as in "
+            "gpt-4o-2024-08-06, or set model.revision",
             holds=lambda model: model.revision != "" or re.search(_PINNED, model.name) is not None,
             field=".name",
         ),
         Rule(
             cel=f"!has(self.fallback) || self.fallback.matches('{_PINNED}')",
-            message="fallback is an alias that can change its meaning: pin it, as in gpt-4o-mini-2024-07-18",
+            message="fallback is an alias that can change its meaning: pin it, as in "
+            "gpt-4o-mini-2024-07-18",
             holds=lambda model: (
                 model.fallback is None or re.search(_PINNED, model.fallback) is not None
             ),
@@ -134,7 +136,10 @@ class ModelSpec(ApiModel):
     )
 
     name: str = Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")
-    """Pinned model name, ending in a date, a number or a digest, as in gpt-4o-2024-08-06. An alias is refused unless revision is set."""
+    """Pinned model name, ending in a date, a number or a digest, as in gpt-4o-2024-08-06.
+
+    An alias, which can change its meaning, is refused unless revision is set.
+    """
     revision: str = Field(default="", max_length=256)
     """Digest or commit of a self-hosted model that has no dated name; then any name is accepted."""
     fallback: str | None = Field(
@@ -158,9 +163,6 @@ class ConfigMapRef(ApiModel):
 
     name: ObjectName
     """Name of the ConfigMap."""
-
-
-_PROMPT_SOURCES = "(has(self.{}) ? 1 : 0)"
 
 
 class PromptSpec(ApiModel):
@@ -266,8 +268,9 @@ class AgentDeploymentSpec(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"self.image.contains('@sha256:') || (self.image.matches('{_TAGGED}') && !self.image.endsWith(':latest'))",
-            message="image must be fixed: give a digest (name@sha256:...) or a tag other than latest",
+            cel=f"self.image.contains('@sha256:') || "
+            f"(self.image.matches('{_TAGGED}') && !self.image.endsWith(':latest'))",
+            message="image must be fixed: give a digest (name@sha256:...) or a tag, not latest",
             holds=lambda spec: (
                 "@sha256:" in spec.image
                 or (
@@ -280,7 +283,10 @@ class AgentDeploymentSpec(ApiModel):
     )
 
     image: str = Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")
-    """Container image of the agent, with a digest or a tag other than latest. A change is a new revision."""
+    """Container image of the agent, with a digest or a tag other than latest.
+
+    A change is a new revision.
+    """
     model: ModelSpec
     """The language model behind the agent."""
     prompt: PromptSpec
@@ -323,8 +329,8 @@ class AgentDeployment(ApiModel):
     def parse(cls, obj: Mapping[str, Any]) -> Self:
         """Read an object as the API server returns it.
 
-        Raises InvalidObject, naming every bad field of metadata and spec: an object that passed an older CRD.
-        A status that is partly unreadable is no error, see `status_problems`.
+        Raises InvalidSpec, naming every bad field of metadata and spec, for an object that passed
+        an older CRD. A status that is partly unreadable is no error, see `status_problems`.
         """
         try:
             status, problems = AgentDeploymentStatus.parse(obj.get("status") or {})
@@ -337,7 +343,7 @@ class AgentDeployment(ApiModel):
                 }
             )
         except ValidationError as error:
-            raise InvalidObject([_problem_line(problem) for problem in error.errors()]) from None
+            raise InvalidSpec([_problem_line(problem) for problem in error.errors()]) from None
 
 
 def _problem_line(problem: Mapping[str, Any]) -> str:

@@ -19,10 +19,10 @@ from agent_operator.api.v1alpha1_scheduling import (
 # Set on every agent container by the operator; a value from the user would be lost or would lie.
 RESERVED_ENV = (
     "AGENT_NAME",
-    "AGENT_NAMESPACE",
     "AGENT_REVISION",
     "FALLBACK_MODEL",
     "MAX_SESSION_SECONDS",
+    "METRICS_PORT",
     "MODEL_MAX_TOKENS",
     "MODEL_NAME",
     "MODEL_REVISION",
@@ -30,10 +30,13 @@ RESERVED_ENV = (
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "POD_NAME",
+    "POLICY_FILE",
     "POD_NAMESPACE",
     "PORT",
+    "PROMPT_DIR",
     "PROMPT_VERSION",
     "REDIS_URL",
+    "SESSION_KEYS_FILE",
 )
 _RESERVED_KEY = re.compile(r"^([^/]*\.)?(agentdeploy\.dev|kubernetes\.io|k8s\.io)/")
 _QUALIFIED_NAME = re.compile(
@@ -82,7 +85,7 @@ class EnvVar(ApiModel):
         ),
         Rule(
             cel=f"!(self.name in {list(RESERVED_ENV)!r})",
-            message="name is reserved: the operator sets this variable itself, from the fields of spec; choose another name",
+            message="name is reserved: the operator sets this variable from other fields of spec",
             holds=lambda env: env.name not in RESERVED_ENV,
             field=".name",
         ),

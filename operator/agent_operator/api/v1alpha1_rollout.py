@@ -72,7 +72,8 @@ class AnalysisSpec(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="duration(self.interval) >= duration('5s') && duration(self.interval) <= duration('10m')",
+            cel="duration(self.interval) >= duration('5s')"
+            " && duration(self.interval) <= duration('10m')",
             message="interval must be between 5s and 10m",
             holds=lambda analysis: 5 <= analysis.interval_seconds <= 600,
             field=".interval",
@@ -90,7 +91,10 @@ class AnalysisSpec(ApiModel):
     min_sessions_to_fail: int = Field(default=5, ge=1, le=1_000_000)
     """Sessions the candidate must have had before it may be rolled back by a signal."""
     min_step_seconds: int = Field(default=120, ge=0, le=604_800)
-    """Seconds that must have been judged at a weight before the step may be passed, so that later turns can go wrong."""
+    """Seconds that must have been judged at a weight before the step may be passed.
+
+    This is the time that later turns of a conversation have to go wrong.
+    """
     alpha: float = Field(default=0.05, ge=0.0001, le=0.5)
     """Chance of a false rollback per rollout, over all signals and evaluations together."""
     min_increase: float = Field(default=0.02, ge=0, lt=1)
@@ -112,17 +116,19 @@ class DrainSpec(ApiModel):
 
 
 class RolloutSpec(ApiModel):
-    """How a new revision takes over. With neither canaryWeight nor steps there is one step of 5 percent."""
+    """How a new revision takes over; without canaryWeight and steps in one step of 5 percent."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="!has(self.canaryWeight) || !has(self.steps)",
-            message="canaryWeight and steps exclude each other: keep canaryWeight for a single step, or steps for several",
+            message="canaryWeight and steps exclude each other: keep canaryWeight for a single "
+            "step, or steps for several",
             holds=lambda rollout: rollout.canary_weight is None or rollout.steps is None,
             field=".steps",
         ),
         Rule(
-            cel="!has(self.steps) || self.steps.all(i, s, i == 0 || self.steps[i - 1].weight < s.weight)",
+            cel="!has(self.steps) || "
+            "self.steps.all(i, s, i == 0 || self.steps[i - 1].weight < s.weight)",
             message="steps must have strictly rising weights, as in 5, 25, 50",
             holds=lambda rollout: all(
                 a.weight < b.weight for a, b in pairwise(rollout.steps or ())
@@ -142,7 +148,7 @@ class RolloutSpec(ApiModel):
     progress_deadline_seconds: int = Field(default=600, ge=30, le=86_400)
     """Seconds a revision may take to become available before it is given up."""
     history_limit: int = Field(default=5, ge=1, le=20)
-    """How many retired revisions are kept, so that going back to them needs nothing but the spec."""
+    """How many retired revisions are kept; going back to one of them needs only the spec."""
 
     @property
     def effective_steps(self) -> tuple[Step, ...]:

@@ -40,7 +40,7 @@ class RolloutState(StrEnum):
 class Verdict(StrEnum):
     """Answers of one signal."""
 
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105 - a verdict, no password
     FAIL = "Fail"
     INCONCLUSIVE = "Inconclusive"
     NO_DATA = "NoData"
@@ -51,7 +51,7 @@ class RolloutStatus(ApiModel):
     """Where the rollout stands."""
 
     state: RolloutState
-    """State of the rollout: Initializing, Stable, CanaryStarting, Stepping, Promoting or RollingBack."""
+    """Initializing, Stable, CanaryStarting, Stepping, Promoting or RollingBack."""
     step: int = Field(default=0, ge=0, le=20)
     """Number of the step that is under way, from 1; 0 outside the steps."""
     steps: int = Field(default=0, ge=0, le=20)
@@ -59,7 +59,7 @@ class RolloutStatus(ApiModel):
     weight: int = Field(default=0, ge=0, le=100)
     """Percent of new sessions asked for the candidate."""
     effective_weight: int = Field(default=0, ge=0, le=100)
-    """Percent of new sessions that the candidate really gets; without a gateway replicas round it."""
+    """Percent of new sessions that the candidate really gets; replicas may round it."""
     attempt: int = Field(default=1, ge=1, le=1_000_000)
     """How often this candidate was tried."""
     started_at: Timestamp | None = None
@@ -122,7 +122,7 @@ class DecisionStatus(ApiModel):
 
 
 class RejectedStatus(ApiModel):
-    """The revision that was rolled back; it is not tried again until the spec asks for another one."""
+    """The revision that was rolled back; it is not tried again until the spec changes."""
 
     revision: Revision
     """The rejected revision."""
@@ -137,7 +137,7 @@ class RejectedStatus(ApiModel):
 
 
 class DrainingStatus(ApiModel):
-    """A revision that gets no new sessions and is removed when its conversations end or at the deadline."""
+    """A revision without new sessions; removed when its conversations end or at the deadline."""
 
     revision: Revision
     """The draining revision."""
@@ -181,7 +181,9 @@ class AgentDeploymentStatus(ApiModel):
     observed_generation: int = Field(default=0, ge=0)
     """The metadata.generation that this status speaks about."""
     phase: Phase | None = None
-    """Summary for people: Pending, Stable, Canary, Held, Promoting, RollingBack, RolledBack, Paused or Stalled."""
+    """Summary for people: Pending, Stable, Canary, Held, Promoting, RollingBack, RolledBack,
+    Paused or Stalled.
+    """
     stable_revision: Revision | None = None
     """The revision that is trusted with all traffic."""
     candidate_revision: Revision | None = None
@@ -205,11 +207,13 @@ class AgentDeploymentStatus(ApiModel):
     history: tuple[HistoryEntry, ...] = Field(default=(), max_length=5)
     """How the last revisions ended, newest last."""
     conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
-    """Ready, Reconciling, Stalled, Available, CanaryHealthy, MetricsAvailable, RouteProgrammed, PromptDrift."""
+    """Ready, Reconciling, Stalled, Available, CanaryHealthy, MetricsAvailable, RouteProgrammed and
+    PromptDrift.
+    """
 
     @classmethod
     def parse(cls, status: Mapping[str, Any]) -> tuple[Self, tuple[str, ...]]:
-        """Read a status, leaving out top-level fields that cannot be read; their problems come second."""
+        """Read a status without its unreadable top-level fields; second come their problems."""
         try:
             return cls.model_validate(status), ()
         except ValidationError as error:
