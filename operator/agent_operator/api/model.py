@@ -14,10 +14,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,24 @@ class ApiModel(BaseModel):
 
     rules: ClassVar[tuple[Rule, ...]] = ()
 
+    @classmethod
+    def validations(cls) -> list[dict[str, str]]:
+        """Return the rules as `x-kubernetes-validations` of a CustomResourceDefinition."""
+        return [
+            {"rule": rule.cel, "message": rule.message}
+            | ({"fieldPath": rule.field} if rule.field else {})
+            for rule in cls.rules
+        ]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        if cls.rules:
+            handler.resolve_ref_schema(schema)["x-kubernetes-validations"] = cls.validations()
+        return schema
+
     @model_validator(mode="after")
     def _obey_rules(self) -> Self:
         broken = [rule.message for rule in self.rules if not rule.holds(self)]
@@ -59,6 +80,11 @@ class ApiModel(BaseModel):
     def to_manifest(self) -> dict[str, Any]:
         """Return the camelCase JSON form; fields that are None are left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def map_list(*keys: str) -> dict[str, Any]:
+    """Return the schema keywords of a list whose items are told apart by these fields."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
 def parse_duration(text: str) -> timedelta:

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, ValidationError
 
 from agent_operator.api.conditions import Condition
-from agent_operator.api.model import (
-    DNS_LABEL,
-    ApiModel,
-    ObjectName,
-    Rule,
-    Timestamp,
-)
+from agent_operator.api.model import ApiModel, Rule, Timestamp
+from agent_operator.api.v1alpha1_model import ConfigMapRef, ModelSpec, PromptSpec
 from agent_operator.api.v1alpha1_pod import (
     EnvVar,
     EnvVarSource,
@@ -49,6 +44,7 @@ from agent_operator.api.v1alpha1_status import (
     SignalStatus,
     Verdict,
 )
+from agent_operator.api.v1alpha1_traffic import ParentRef, TrafficSpec
 from agent_operator.errors import InvalidSpec
 
 __all__ = [
@@ -100,96 +96,10 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "AgentDeployment"
 PLURAL = "agentdeployments"
 
-_PINNED = (
-    r"(-|@|:)([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{3}"
-    r"|v[0-9]+([.][0-9]+)*|sha256:[0-9a-f]{8,})$"
-)
-_TAGGED = r"^[^@]+:[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-
-
-class ModelSpec(ApiModel):
-    """The language model behind the agent. A change here is a new revision."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel=f"(has(self.revision) && self.revision != '') || self.name.matches('{_PINNED}')",
-            message="name is an alias that can change its meaning: pin it, as in "
-            "gpt-4o-2024-08-06, or set model.revision",
-            holds=lambda model: model.revision != "" or re.search(_PINNED, model.name) is not None,
-            field=".name",
-        ),
-        Rule(
-            cel=f"!has(self.fallback) || self.fallback.matches('{_PINNED}')",
-            message="fallback is an alias that can change its meaning: pin it, as in "
-            "gpt-4o-mini-2024-07-18",
-            holds=lambda model: (
-                model.fallback is None or re.search(_PINNED, model.fallback) is not None
-            ),
-            field=".fallback",
-        ),
-        Rule(
-            cel="!has(self.fallback) || self.fallback != self.name",
-            message="fallback must be another model than name: it would fail together with it",
-            holds=lambda model: model.fallback != model.name,
-            field=".fallback",
-        ),
-    )
-
-    name: str = Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")
-    """Pinned model name, ending in a date, a number or a digest, as in gpt-4o-2024-08-06.
-
-    An alias, which can change its meaning, is refused unless revision is set.
-    """
-    revision: str = Field(default="", max_length=256)
-    """Digest or commit of a self-hosted model that has no dated name; then any name is accepted."""
-    fallback: str | None = Field(
-        default=None, min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$"
-    )
-    """Pinned model that answers when the first one fails."""
-    temperature: float = Field(default=0.1, ge=0, le=2)
-    """Sampling temperature, 0 to 2."""
-    max_tokens: int = Field(default=4096, ge=1, le=1_000_000)
-    """Most tokens of one answer."""
-    base_url: str | None = Field(
-        default=None, max_length=1024, pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$"
-    )
-    """Base URL of an OpenAI-compatible API, without credentials; default is the provider's own."""
-    credentials_secret_ref: SecretKeyRef | None = None
-    """Key of the Secret that holds the provider's API key."""
-
-
-class ConfigMapRef(ApiModel):
-    """A ConfigMap in the same namespace."""
-
-    name: ObjectName
-    """Name of the ConfigMap."""
-
-
-class PromptSpec(ApiModel):
-    """The agent's prompt. A new version is a new revision; a version never changes its meaning."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="(has(self.configMapRef) ? 1 : 0) + (has(self.files) ? 1 : 0)"
-            " + (has(self.fromImage) && self.fromImage ? 1 : 0) == 1",
-            message="prompt needs exactly one source: configMapRef, files, or fromImage: true",
-            holds=lambda prompt: (
-                (prompt.config_map_ref is not None) + (prompt.files is not None) + prompt.from_image
-                == 1
-            ),
-        ),
-    )
-
-    version: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
-    """Version of the prompt, as in v2.3. Raise it with every change of the text."""
-    config_map_ref: ConfigMapRef | None = None
-    """ConfigMap whose keys are the prompt files. It is read once per version."""
-    files: dict[str, Annotated[str, Field(max_length=262_144)]] | None = Field(
-        default=None, min_length=1, max_length=32
-    )
-    """Prompt files by name, written here directly."""
-    from_image: bool = False
-    """true if the image holds the prompt; then the image is its content."""
+_DIGEST = "@sha256:[0-9a-f]{64}$"
+_TAGGED = "^[^@]+:[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+# Services take the name, and revisions and their children add up to 23 characters to it.
+_AGENT_NAME = "^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 
 
 class ScalingSpec(ApiModel):
@@ -198,7 +108,7 @@ class ScalingSpec(ApiModel):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="self.minReplicas <= self.maxReplicas",
-            message="minReplicas must not be above maxReplicas",
+            message="minReplicas (default 2) must not be above maxReplicas (default 20)",
             holds=lambda scaling: scaling.min_replicas <= scaling.max_replicas,
             field=".minReplicas",
         ),
@@ -216,46 +126,6 @@ class ScalingSpec(ApiModel):
     """Longest time one request may take; pods get this long to finish before they are stopped."""
 
 
-class ParentRef(ApiModel):
-    """A Gateway the agent is reached through."""
-
-    name: ObjectName
-    """Name of the Gateway."""
-    namespace: str | None = Field(default=None, min_length=1, max_length=63, pattern=DNS_LABEL)
-    """Namespace of the Gateway; default is the own one."""
-    section_name: ObjectName | None = None
-    """Listener of the Gateway; default is all."""
-    port: int | None = Field(default=None, ge=1, le=65_535)
-    """Port of the listener; default is all."""
-
-
-class TrafficSpec(ApiModel):
-    """How a Gateway splits sessions between revisions."""
-
-    parent_refs: tuple[ParentRef, ...] = Field(min_length=1, max_length=8)
-    """Gateways the agent is reached through."""
-    hostnames: tuple[
-        Annotated[
-            str,
-            Field(
-                min_length=1,
-                max_length=253,
-                pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-            ),
-        ],
-        ...,
-    ] = Field(default=(), max_length=16)
-    """Host names the agent answers to; empty means those of the listener."""
-    paths: tuple[
-        Annotated[str, Field(min_length=1, max_length=256, pattern=r"^/[A-Za-z0-9/._~%-]*$")], ...
-    ] = Field(default=("/v1",), min_length=1, max_length=8)
-    """Path prefixes the agent answers to."""
-    timeout_seconds: int = Field(default=120, ge=1, le=3600)
-    """Seconds a request may take at the Gateway."""
-    stickiness: Literal["Header", "None"] = "Header"
-    """Header keeps a conversation on its revision by the x-agent-revision header; None does not."""
-
-
 class SessionStoreSpec(ApiModel):
     """Where conversations are kept. Without it each pod remembers only its own."""
 
@@ -268,11 +138,11 @@ class AgentDeploymentSpec(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"self.image.contains('@sha256:') || "
+            cel=f"self.image.matches('{_DIGEST}') || "
             f"(self.image.matches('{_TAGGED}') && !self.image.endsWith(':latest'))",
             message="image must be fixed: give a digest (name@sha256:...) or a tag, not latest",
             holds=lambda spec: (
-                "@sha256:" in spec.image
+                re.search(_DIGEST, spec.image) is not None
                 or (
                     re.search(_TAGGED, spec.image) is not None
                     and not spec.image.endswith(":latest")
@@ -308,7 +178,7 @@ class AgentDeploymentSpec(ApiModel):
 class ObjectMeta(ApiModel):
     """The parts of an object's metadata that the operator uses."""
 
-    name: str = Field(min_length=1, max_length=40, pattern=DNS_LABEL)
+    name: str
     namespace: str
     uid: str = ""
     generation: int = 0
@@ -318,6 +188,15 @@ class ObjectMeta(ApiModel):
 
 class AgentDeployment(ApiModel):
     """A versioned LLM agent that is rolled out step by step and rolled back when it gets worse."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel=f"self.metadata.name.matches('{_AGENT_NAME}')",
+            message="metadata.name must be a DNS label of at most 40 characters that starts with a "
+            "letter: Services and revisions are named after it",
+            holds=lambda agent: re.search(_AGENT_NAME, agent.metadata.name) is not None,
+        ),
+    )
 
     metadata: ObjectMeta
     spec: AgentDeploymentSpec

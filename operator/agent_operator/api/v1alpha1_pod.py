@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from agent_operator.api.model import ApiModel, ObjectName, Rule
+from agent_operator.api.model import DNS_SUBDOMAIN, ApiModel, ObjectName, Rule, map_list
 from agent_operator.api.v1alpha1_scheduling import (
     Affinity,
     LabelValue,
     Toleration,
     TopologySpreadConstraint,
+    names_rule,
 )
 
 # Set on every agent container by the operator; a value from the user would be lost or would lie.
@@ -38,12 +38,12 @@ RESERVED_ENV = (
     "REDIS_URL",
     "SESSION_KEYS_FILE",
 )
-_RESERVED_KEY = re.compile(r"^([^/]*\.)?(agentdeploy\.dev|kubernetes\.io|k8s\.io)/")
-_QUALIFIED_NAME = re.compile(
-    r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
-)
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+_RESERVED_KEYS = ("agentdeploy.dev/", "app.kubernetes.io/")
 _QUANTITY = r"^[0-9]+([.][0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+_SUFFIXES = {"": Decimal(1), "m": Decimal("0.001"), "k": Decimal(1000)}
+_SUFFIXES |= {letter: Decimal(1000) ** power for power, letter in enumerate("MGTPE", start=2)}
+_SUFFIXES |= {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)}
+_OPTIONAL_NAME = f"^$|{DNS_SUBDOMAIN}"
 
 
 def _quantity_text(value: Any) -> Any:
@@ -51,10 +51,19 @@ def _quantity_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _amount(quantity: str) -> Decimal:
+    number = quantity.rstrip("mkKMGTPEi")
+    return Decimal(number) * _SUFFIXES[quantity[len(number) :]]
+
+
 Quantity = Annotated[
     str,
-    BeforeValidator(_quantity_text, json_schema_input_type=int | str),
+    BeforeValidator(_quantity_text),
     Field(max_length=32, pattern=_QUANTITY),
+    WithJsonSchema(
+        {"x-kubernetes-int-or-string": True, "maxLength": 32, "pattern": _QUANTITY},
+        mode="validation",
+    ),
 ]
 
 
@@ -106,25 +115,89 @@ class LocalObjectReference(ApiModel):
     """Name of the object."""
 
 
+def _requests_fit(resources: ResourceRequirements) -> bool:
+    limits = resources.limits
+    return all(
+        _amount(amount) <= _amount(limits[name])
+        for name, amount in resources.requests.items()
+        if name in limits
+    )
+
+
+def _is_resource(name: str) -> bool:
+    return (
+        name in {"cpu", "memory", "ephemeral-storage"}
+        or "/" in name
+        or name.startswith("hugepages-")
+    )
+
+
+_IS_RESOURCE = (
+    "name in ['cpu', 'memory', 'ephemeral-storage'] || name.contains('/') || "
+    "name.startsWith('hugepages-')"
+)
+
+
 class ResourceRequirements(ApiModel):
     """CPU and memory of one pod."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel=f"self.requests.all(name, {_IS_RESOURCE}) && self.limits.all(name, {_IS_RESOURCE})",
+            message="requests and limits take cpu, memory, ephemeral-storage, hugepages-<size> and "
+            "names with a domain, as in nvidia.com/gpu",
+            holds=lambda resources: all(
+                map(_is_resource, (*resources.requests, *resources.limits))
+            ),
+        ),
+        Rule(
+            cel="self.requests.all(name, !(name in self.limits) || "
+            "quantity(string(self.requests[name]))"
+            ".compareTo(quantity(string(self.limits[name]))) <= 0)",
+            message="requests (default cpu 500m, memory 512Mi) must not be above limits (default "
+            "cpu 2, memory 2Gi)",
+            holds=_requests_fit,
+            field=".requests",
+        ),
+    )
 
     requests: dict[str, Quantity] = Field(default={"cpu": "500m", "memory": "512Mi"}, max_length=16)
     """What is reserved for each pod, as in cpu: 500m, memory: 512Mi."""
     limits: dict[str, Quantity] = Field(default={"cpu": "2", "memory": "2Gi"}, max_length=16)
-    """What a pod may use at most, as in cpu: "2", memory: 2Gi."""
+    """What a pod may use at most, as in cpu: 2, memory: 2Gi."""
 
 
-def _own_keys_are_free(keys: Mapping[str, str]) -> bool:
-    return not any(_RESERVED_KEY.match(key) for key in keys)
+def _unreserved_rule(field: str) -> Rule:
+    taken = " || ".join(f"key.startsWith('{prefix}')" for prefix in _RESERVED_KEYS)
+    return Rule(
+        cel=f"!has(self.{field}) || !self.{field}.exists(key, {taken})",
+        message=f"{field} must not have keys of agentdeploy.dev/ or app.kubernetes.io/: the "
+        "operator sets these itself",
+        holds=lambda pod: not any(key.startswith(_RESERVED_KEYS) for key in getattr(pod, field)),
+        field=f".{field}",
+    )
 
 
 class PodSpec(ApiModel):
     """What may be set on the agent's pods. A change here is a new revision."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        _unreserved_rule("labels"),
+        _unreserved_rule("annotations"),
+        names_rule("labels", "labels"),
+        names_rule("annotations", "annotations"),
+        names_rule("nodeSelector", "node_selector"),
+        Rule(
+            cel="self.port != 9090",
+            message="port must not be 9090: metrics are served there",
+            holds=lambda pod: pod.port != 9090,
+            field=".port",
+        ),
+    )
+
     resources: ResourceRequirements = ResourceRequirements()
     """CPU and memory of one pod."""
-    env: tuple[EnvVar, ...] = Field(default=(), max_length=64)
+    env: tuple[EnvVar, ...] = Field(default=(), max_length=64, json_schema_extra=map_list("name"))
     """More environment variables for the agent container."""
     node_selector: dict[str, LabelValue] = Field(default={}, max_length=16)
     """Labels a node must have."""
@@ -133,14 +206,18 @@ class PodSpec(ApiModel):
     affinity: Affinity | None = None
     """Which nodes and neighbours the pods want."""
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = Field(
-        default=(), max_length=8
+        default=(),
+        max_length=8,
+        json_schema_extra=map_list("topologyKey", "whenUnsatisfiable"),
     )
     """How evenly the pods are spread over zones or nodes."""
-    priority_class_name: str = Field(default="", max_length=253)
+    priority_class_name: str = Field(default="", max_length=253, pattern=_OPTIONAL_NAME)
     """PriorityClass of the pods; empty means the cluster's default."""
-    service_account_name: str = Field(default="", max_length=253)
+    service_account_name: str = Field(default="", max_length=253, pattern=_OPTIONAL_NAME)
     """ServiceAccount of the pods; empty means the namespace's default. Its token is not mounted."""
-    image_pull_secrets: tuple[LocalObjectReference, ...] = Field(default=(), max_length=8)
+    image_pull_secrets: tuple[LocalObjectReference, ...] = Field(
+        default=(), max_length=8, json_schema_extra=map_list("name")
+    )
     """Secrets for the image registry."""
     labels: dict[str, LabelValue] = Field(default={}, max_length=32)
     """More pod labels; agentdeploy.dev/* and app.kubernetes.io/* are refused."""

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from agent_operator.api.model import ApiModel
+from agent_operator.api.model import ApiModel, Rule
 
-LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
-LabelValue = Annotated[str, Field(max_length=63)]
+QUALIFIED_NAME = (
+    "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+LABEL_VALUE = "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+
+LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=QUALIFIED_NAME)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE)]
+
+
+def names_rule(field: str, attribute: str) -> Rule:
+    """Return the rule that the keys of an optional map are names of labels or annotations."""
+    return Rule(
+        cel=f"!has(self.{field}) || self.{field}.all(key, key.matches('{QUALIFIED_NAME}'))",
+        message=f"{field} must have keys as Kubernetes takes them: name or domain/name",
+        holds=lambda model: all(
+            re.search(QUALIFIED_NAME, key) for key in getattr(model, attribute) or ()
+        ),
+        field=f".{field}",
+    )
+
+
+def _values_fit(requirement: LabelRequirement | NodeRequirement) -> bool:
+    if requirement.operator in {"Exists", "DoesNotExist"}:
+        return not requirement.values
+    if requirement.operator in {"Gt", "Lt"}:
+        return len(requirement.values or ()) == 1
+    return bool(requirement.values)
+
+
+_VALUES_RULE = Rule(
+    cel="self.operator in ['Exists', 'DoesNotExist'] ? "
+    "(!has(self.values) || self.values.size() == 0) : has(self.values) && "
+    "(self.operator in ['Gt', 'Lt'] ? self.values.size() == 1 : self.values.size() > 0)",
+    message="values must be empty for Exists and DoesNotExist, one for Gt and Lt, "
+    "and at least one for In and NotIn",
+    holds=_values_fit,
+    field=".values",
+)
 
 
 class LabelRequirement(ApiModel):
     """A condition on one label."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (_VALUES_RULE,)
 
     key: LabelKey
     """Label key."""
@@ -26,6 +65,8 @@ class LabelRequirement(ApiModel):
 class NodeRequirement(ApiModel):
     """A condition on one label or field of a node."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (_VALUES_RULE,)
+
     key: LabelKey
     """Label key or field name."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
@@ -36,6 +77,8 @@ class NodeRequirement(ApiModel):
 
 class LabelSelector(ApiModel):
     """Chooses objects by their labels."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (names_rule("matchLabels", "match_labels"),)
 
     match_labels: dict[str, LabelValue] | None = Field(default=None, max_length=32)
     """Labels that must be equal."""
@@ -129,6 +172,30 @@ class Affinity(ApiModel):
 
 class Toleration(ApiModel):
     """A node taint that the agent's pods accept."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="has(self.key) || (has(self.operator) && self.operator == 'Exists')",
+            message="a toleration without key needs operator Exists",
+            holds=lambda toleration: toleration.key or toleration.operator == "Exists",
+            field=".operator",
+        ),
+        Rule(
+            cel="!has(self.operator) || self.operator != 'Exists' || !has(self.value) || "
+            "self.value == ''",
+            message="value must be left out with operator Exists",
+            holds=lambda toleration: toleration.operator != "Exists" or not toleration.value,
+            field=".value",
+        ),
+        Rule(
+            cel="!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+            message="tolerationSeconds needs effect NoExecute",
+            holds=lambda toleration: (
+                toleration.toleration_seconds is None or toleration.effect == "NoExecute"
+            ),
+            field=".tolerationSeconds",
+        ),
+    )
 
     key: LabelKey | None = None
     """Key of the taint; absent means all keys, with operator Exists."""

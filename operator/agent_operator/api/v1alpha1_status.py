@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, JsonValue, ValidationError
 
 from agent_operator.api.conditions import Condition
-from agent_operator.api.model import ApiModel, Message, Reason, Revision, Timestamp
+from agent_operator.api.model import ApiModel, Message, Reason, Revision, Timestamp, map_list
 
 
 class Phase(StrEnum):
@@ -188,13 +188,17 @@ class AgentDeploymentStatus(ApiModel):
     """The revision that is trusted with all traffic."""
     candidate_revision: Revision | None = None
     """The revision that is being judged."""
-    changed_axes: tuple[str, ...] = Field(default=(), max_length=8)
+    changed_axes: tuple[Annotated[str, Field(max_length=32)], ...] = Field(default=(), max_length=8)
     """What differs between candidate and stable: image, model, prompt, pod."""
     rollout: RolloutStatus | None = None
     """Where the rollout stands."""
-    analysis: tuple[SignalStatus, ...] = Field(default=(), max_length=24)
+    analysis: tuple[SignalStatus, ...] = Field(
+        default=(), max_length=24, json_schema_extra=map_list("signal")
+    )
     """What each signal says about the candidate, one row per signal."""
-    evidence: dict[str, JsonValue] | None = None
+    evidence: dict[str, JsonValue] | None = Field(
+        default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
+    )
     """The operator's notebook of the sequential test; opaque, do not edit."""
     last_decision: DecisionStatus | None = None
     """The last decision and its grounds."""
@@ -206,7 +210,9 @@ class AgentDeploymentStatus(ApiModel):
     """Replicas when the rollout last changed."""
     history: tuple[HistoryEntry, ...] = Field(default=(), max_length=5)
     """How the last revisions ended, newest last."""
-    conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
+    conditions: tuple[Condition, ...] = Field(
+        default=(), max_length=16, json_schema_extra=map_list("type")
+    )
     """Ready, Reconciling, Stalled, Available, CanaryHealthy, MetricsAvailable, RouteProgrammed and
     PromptDrift.
     """
