@@ -1,0 +1,1 @@
+"""One builder per kind of owned object: pure functions of the agent and a frozen revision."""
