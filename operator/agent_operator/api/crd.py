@@ -97,7 +97,7 @@ def _root_schema() -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
             "kind": {"type": "string", "description": KIND},
-            "metadata": {"type": "object", "description": "Standard object metadata."},
+            "metadata": {"type": "object"},  # the API server takes no description of its own field
             "spec": structural_schema(AgentDeploymentSpec, defaults=True),
             "status": structural_schema(AgentDeploymentStatus, defaults=False),
         },

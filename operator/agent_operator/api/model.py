@@ -27,8 +27,9 @@ from pydantic_core import CoreSchema
 class Rule:
     """A condition over several fields, said twice: for the API server and for objects read from it.
 
-    `cel` sees the model as `self`; `holds` sees the parsed model. `field`, a JSON path below the
-    model as in `.image`, is where the API server reports the problem.
+    `cel` sees the model as `self`, before its defaults when it is a default itself; `holds` sees
+    the parsed model. `field`, a JSON path below the model as in `.image`, is where the API server
+    reports the problem.
     """
 
     cel: str

@@ -107,7 +107,8 @@ class ScalingSpec(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="self.minReplicas <= self.maxReplicas",
+            cel="!has(self.minReplicas) || !has(self.maxReplicas) || "
+            "self.minReplicas <= self.maxReplicas",
             message="minReplicas (default 2) must not be above maxReplicas (default 20)",
             holds=lambda scaling: scaling.min_replicas <= scaling.max_replicas,
             field=".minReplicas",

@@ -143,7 +143,8 @@ class ResourceRequirements(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"self.requests.all(name, {_IS_RESOURCE}) && self.limits.all(name, {_IS_RESOURCE})",
+            cel=f"(!has(self.requests) || self.requests.all(name, {_IS_RESOURCE})) && "
+            f"(!has(self.limits) || self.limits.all(name, {_IS_RESOURCE}))",
             message="requests and limits take cpu, memory, ephemeral-storage, hugepages-<size> and "
             "names with a domain, as in nvidia.com/gpu",
             holds=lambda resources: all(
@@ -151,7 +152,8 @@ class ResourceRequirements(ApiModel):
             ),
         ),
         Rule(
-            cel="self.requests.all(name, !(name in self.limits) || "
+            cel="!has(self.requests) || !has(self.limits) || "
+            "self.requests.all(name, !(name in self.limits) || "
             "quantity(string(self.requests[name]))"
             ".compareTo(quantity(string(self.limits[name]))) <= 0)",
             message="requests (default cpu 500m, memory 512Mi) must not be above limits (default "
@@ -188,7 +190,7 @@ class PodSpec(ApiModel):
         names_rule("annotations", "annotations"),
         names_rule("nodeSelector", "node_selector"),
         Rule(
-            cel="self.port != 9090",
+            cel="!has(self.port) || self.port != 9090",
             message="port must not be 9090: metrics are served there",
             holds=lambda pod: pod.port != 9090,
             field=".port",

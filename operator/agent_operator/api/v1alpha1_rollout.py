@@ -72,8 +72,8 @@ class AnalysisSpec(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="duration(self.interval) >= duration('5s')"
-            " && duration(self.interval) <= duration('10m')",
+            cel="!has(self.interval) || (duration(self.interval) >= duration('5s') && "
+            "duration(self.interval) <= duration('10m'))",
             message="interval must be between 5s and 10m",
             holds=lambda analysis: 5 <= analysis.interval_seconds <= 600,
             field=".interval",
