@@ -1,0 +1,1 @@
+"""kopf and nothing else: translates its watch events and its life cycle."""
