@@ -6,6 +6,7 @@ The API server refuses references, anyOf, titles and null defaults, and prunes w
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from agent_operator.api.model import ApiModel
@@ -44,34 +45,34 @@ class _Inliner:
 
     def node(self, raw: Schema) -> Schema:
         """Return the structural form of one node and of all below it."""
-        raw, nullable = self._resolved(raw)
+        raw = self._resolved(raw)
         schema = {key: raw[key] for key in _KEPT if key in raw}
-        schema |= {key: value for key, value in raw.items() if key.startswith("x-kubernetes-")}
         schema |= _exclusive_bounds(raw)
         if "const" in raw:
             schema["enum"] = [raw["const"]]
         if "description" in raw:
             schema["description"] = _flowing(raw["description"])
-        schema |= self._children(raw)
-        if nullable and raw.get("default") is not None:
-            schema["nullable"] = True
-        if self._defaults and _says_something(raw.get("default"), schema):
-            schema["default"] = _minimal_default(raw["default"], schema)
-        return schema
+        schema |= {key: value for key, value in raw.items() if key.startswith("x-kubernetes-")}
+        children = self._children(raw)
+        if self._defaults and _says_something(raw.get("default"), children):
+            schema["default"] = _minimal_default(raw["default"], children)
+            schema["description"] = _with_default(schema)
+        return schema | children
 
-    def _resolved(self, raw: Schema) -> tuple[Schema, bool]:
-        """Follow a reference and take null out of a union; say whether null was in it."""
+    def _resolved(self, raw: Schema) -> Schema:
+        """Follow references, and take null out of unions: null is an absent field."""
         if "$ref" in raw:
             target = self._definitions[raw["$ref"].removeprefix("#/$defs/")]
             return self._resolved({**target, **{k: v for k, v in raw.items() if k != "$ref"}})
         if "anyOf" not in raw:
-            return raw, False
+            return raw
+        if raw.get("default") is not None:
+            raise TypeError("null beside a default: a merge patch with null restores the default")
         choices = [choice for choice in raw["anyOf"] if choice != {"type": "null"}]
         if len(choices) != 1:
             raise TypeError(f"a union has no structural schema: {raw['anyOf']}")
         outer = {key: value for key, value in raw.items() if key != "anyOf"}
-        resolved, _ = self._resolved({**choices[0], **outer})
-        return resolved, True
+        return self._resolved({**choices[0], **outer})
 
     def _children(self, raw: Schema) -> Schema:
         if "properties" in raw:
@@ -80,9 +81,7 @@ class _Inliner:
             return {**required, "properties": children}
         if "items" in raw:
             return {"items": self.node(raw["items"])}
-        if isinstance(raw.get("additionalProperties"), dict):
-            if raw.get("x-kubernetes-preserve-unknown-fields"):
-                return {}
+        if "x-kubernetes-preserve-unknown-fields" not in raw and raw.get("additionalProperties"):
             return {"additionalProperties": self.node(raw["additionalProperties"])}
         return {}
 
@@ -100,6 +99,15 @@ def _flowing(text: str) -> str:
     """Join the lines of each paragraph; `kubectl explain` wraps them itself."""
     paragraphs = text.strip().split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _with_default(schema: Schema) -> str:
+    """Say the default of a value in its description, since `kubectl explain` does not show it."""
+    default, description = schema["default"], str(schema.get("description", ""))
+    if isinstance(default, dict):
+        return description
+    shown = default if isinstance(default, str) else json.dumps(default)
+    return f"{description} Default: {shown}."
 
 
 def _says_something(default: Any, schema: Schema) -> bool:

@@ -165,7 +165,7 @@ class AgentDeploymentSpec(ApiModel):
     scaling: ScalingSpec = ScalingSpec()
     """How many pods serve."""
     rollout: RolloutSpec = RolloutSpec()
-    """How a new revision takes over."""
+    """How a new revision takes over; without canaryWeight and steps in one step of 5 percent."""
     traffic: TrafficSpec | None = None
     """How a Gateway splits sessions; absent: the number of pods of each revision does."""
     pod: PodSpec = PodSpec()

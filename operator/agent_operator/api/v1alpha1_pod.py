@@ -164,9 +164,9 @@ class ResourceRequirements(ApiModel):
     )
 
     requests: dict[str, Quantity] = Field(default={"cpu": "500m", "memory": "512Mi"}, max_length=16)
-    """What is reserved for each pod, as in cpu: 500m, memory: 512Mi."""
+    """What is reserved for each pod. Default: cpu 500m, memory 512Mi."""
     limits: dict[str, Quantity] = Field(default={"cpu": "2", "memory": "2Gi"}, max_length=16)
-    """What a pod may use at most, as in cpu: 2, memory: 2Gi."""
+    """What a pod may use at most. Default: cpu 2, memory 2Gi."""
 
 
 def _unreserved_rule(field: str) -> Rule:

@@ -26,6 +26,8 @@ class Step(ApiModel):
 class SignalSpec(ApiModel):
     """What one signal allows."""
 
+    enabled: bool = True
+    """false switches the signal off."""
     max: float = Field(gt=0, lt=1)
     """Share of requests that may be bad, as in 0.05 for five percent."""
 
@@ -45,21 +47,33 @@ class FallbackRateSpec(SignalSpec):
 
 
 class SignalsSpec(ApiModel):
-    """The signals a revision is judged by. null switches a signal off."""
+    """The signals a revision is judged by."""
 
-    error_rate: ErrorRateSpec | None = ErrorRateSpec()
-    """Requests that failed: no answer, a static answer, or an exception. null switches it off."""
-    fallback_rate: FallbackRateSpec | None = FallbackRateSpec()
-    """Requests answered by a fallback instead of the primary model. null switches it off."""
+    # Not null for "off": a merge patch, as kubectl and Helm send it, takes null for "delete", and
+    # the API server would put the default back.
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="[has(self.errorRate) && has(self.errorRate.enabled) && !self.errorRate.enabled, "
+            "has(self.fallbackRate) && has(self.fallbackRate.enabled) && "
+            "!self.fallbackRate.enabled].exists(off, !off)",
+            message="signals must leave at least one enabled, else a rollout cannot be judged",
+            holds=lambda signals: bool(signals.judged),
+        ),
+    )
+
+    error_rate: ErrorRateSpec = ErrorRateSpec()
+    """Requests that failed: no answer, a static answer, or an exception."""
+    fallback_rate: FallbackRateSpec = FallbackRateSpec()
+    """Requests answered by a fallback instead of the primary model."""
 
     @property
     def judged(self) -> dict[str, SignalSpec]:
         """The signals that are on, by their API name."""
-        signals: dict[str, SignalSpec | None] = {
+        signals: dict[str, SignalSpec] = {
             "errorRate": self.error_rate,
             "fallbackRate": self.fallback_rate,
         }
-        return {name: signal for name, signal in signals.items() if signal is not None}
+        return {name: signal for name, signal in signals.items() if signal.enabled}
 
 
 def _interval_text(text: str) -> str:
@@ -100,7 +114,7 @@ class AnalysisSpec(ApiModel):
     min_increase: float = Field(default=0.02, ge=0, lt=1)
     """Smallest increase of the share of bad sessions over stable that leads to a rollback."""
     signals: SignalsSpec = SignalsSpec()
-    """The signals the candidate is judged by."""
+    """The signals the candidate is judged by; at least one is enabled."""
 
     @property
     def interval_seconds(self) -> float:
@@ -116,7 +130,7 @@ class DrainSpec(ApiModel):
 
 
 class RolloutSpec(ApiModel):
-    """How a new revision takes over; without canaryWeight and steps in one step of 5 percent."""
+    """How a new revision takes over."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
