@@ -1,0 +1,165 @@
+"""Build container images with buildah, once per content, into archives in the cache.
+
+There is no registry: a Dockerfile starts FROM ${BASE_IMAGE}, which is made here by debootstrap when
+the caller names no other one, and clusters import the archives.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster import machine
+from localcluster.binaries import binary, run_logged
+from localcluster.configuration import PAUSE_IMAGE
+from localcluster.context import content_hash, stage
+from localcluster.errors import LocalClusterError
+from localcluster.folders import cache_folder, locked, remove_tree, scratch_folder
+from localcluster.pip_settings import build_volumes
+from localcluster.progress import step
+
+SUITE = "bookworm"
+BASE_REVISION = "1"
+BASE_IMAGE = f"localhost/agentdeploy-base:{SUITE}-{BASE_REVISION}"
+BASE_PACKAGES = "python3,python3-pip,python3-venv,python-is-python3,ca-certificates"
+BASE_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Documentation and translations that no container reads.
+BASE_REMOVED = (
+    "var/cache/apt/archives",
+    "var/lib/apt/lists",
+    "var/cache/debconf",
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+)
+KEPT_ARCHIVES = 3
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A built image in the cache; pods use `name` with imagePullPolicy IfNotPresent or Never."""
+
+    name: str
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        """The docker-archive."""
+        file = re.sub(r"[^A-Za-z0-9.]", "_", self.name)
+        return cache_folder() / "images" / f"{file}-{self.digest}.tar"
+
+
+def buildah(*arguments: str) -> list[str]:
+    """Return a buildah command line; its mounts live in a mount namespace of their own."""
+    storage = cache_folder() / "buildah"
+    where = ["--root", str(storage / "root"), "--runroot", str(storage / "run")]
+    return ["unshare", "--mount", "buildah", *where, "--storage-driver", "overlay", *arguments]
+
+
+def image(
+    name: str,
+    folder: Path,
+    *,
+    dockerfile: Path | None = None,
+    build_args: Mapping[str, str] | None = None,
+) -> Archive:
+    """Build `folder` as `name`, unless the same was built before."""
+    path = dockerfile or folder / "Dockerfile"
+    if not path.is_file():
+        raise LocalClusterError(f"there is no Dockerfile {path}")
+    text = path.read_text()
+    arguments = {"BASE_IMAGE": BASE_IMAGE, **(build_args or {})}
+    with scratch_folder() as scratch:
+        staged = scratch / "context"
+        staged.mkdir()
+        stage(folder, text, staged)
+        archive = Archive(name, content_hash(staged, text, arguments))
+        if archive.path.exists():
+            return archive
+        machine.require(machine.IMAGES)
+        (scratch / "Dockerfile").write_text(text)
+        with locked(cache_folder() / "buildah.lock", "it builds an image"):
+            if "BASE_IMAGE" in text and arguments["BASE_IMAGE"] == BASE_IMAGE:
+                _make_base()
+            if not archive.path.exists():
+                with step(f"building image {name}"):
+                    _build(archive, scratch, arguments)
+    return archive
+
+
+def pause_image() -> Archive:
+    """Build the image that holds the namespaces of every pod."""
+    with scratch_folder() as scratch:
+        shutil.copy(binary("pause"), scratch)
+        dockerfile = 'FROM scratch\nCOPY pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n'
+        (scratch / "Dockerfile").write_text(dockerfile)
+        return image(PAUSE_IMAGE, scratch)
+
+
+def _build(archive: Archive, scratch: Path, build_args: Mapping[str, str]) -> None:
+    """Build the staged context and rename the finished archive into place."""
+    archive.path.parent.mkdir(exist_ok=True)
+    log = archive.path.with_suffix(".log")
+    log.unlink(missing_ok=True)
+    arguments = [f"--build-arg={name}={value}" for name, value in build_args.items()]
+    options = [
+        "--isolation=chroot",
+        "--layers",
+        "--pull=false",
+        *build_volumes(scratch),
+        *arguments,
+    ]
+    where = ["-f", str(scratch / "Dockerfile"), "-t", archive.name, str(scratch / "context")]
+    made = scratch / "image.tar"
+    push = buildah("push", "--quiet", archive.name, f"docker-archive:{made}:{archive.name}")
+    for command in (buildah("bud", *options, *where), push, buildah("rmi", "--prune")):
+        run_logged(command, log=log, cwd=scratch, env=dict(os.environ))
+    made.rename(archive.path)
+    _forget_old(archive)
+
+
+def _forget_old(archive: Archive) -> None:
+    """Keep the newest archives of an image; each is as large as the whole image."""
+    same = archive.path.name.removesuffix(f"-{archive.digest}.tar")
+    digests = "[0-9a-f]" * len(archive.digest)
+    found = archive.path.parent.glob(f"{glob.escape(same)}-{digests}.tar")
+    newest_first = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in newest_first[KEPT_ARCHIVES:]:
+        path.unlink()
+        path.with_suffix(".log").unlink(missing_ok=True)
+
+
+def _make_base() -> None:
+    """Make the base image once: a minimal Debian with Python, pip and venv."""
+    inspect = buildah("inspect", "--type", "image", BASE_IMAGE)
+    if subprocess.run(inspect, capture_output=True, check=False).returncode == 0:
+        return
+    log = cache_folder() / "base-image.log"
+    log.unlink(missing_ok=True)
+    with scratch_folder() as scratch, step("building the base image", expected="once, 40 s"):
+        root = scratch / "root"
+        bootstrap = ["debootstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", SUITE]
+        run_logged([*bootstrap, str(root)], log=log, cwd=scratch, env=dict(os.environ))
+        _slim(root)
+        (scratch / "Dockerfile").write_text(
+            f'FROM scratch\nCOPY root /\nENV PATH={BASE_PATH} PYTHONUNBUFFERED=1\nCMD ["python3"]\n'
+        )
+        command = buildah("bud", "--isolation=chroot", "-t", BASE_IMAGE, str(scratch))
+        run_logged(command, log=log, cwd=scratch, env=dict(os.environ))
+        remove_tree(root)
+
+
+def _slim(root: Path) -> None:
+    """Empty folders that no container reads, and let pip install outside of an environment."""
+    for name in BASE_REMOVED:
+        folder = root / name
+        remove_tree(*folder.iterdir())
+    for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
+        marker.unlink()

@@ -1,0 +1,1 @@
+"""The part of localcluster that runs inside the namespaces of a cluster."""
