@@ -1,0 +1,1 @@
+"""The agent itself: prompt, models in layers, the retry owner."""

@@ -1,0 +1,1 @@
+"""Conversations: signed ids, what is remembered of them, where it is kept."""

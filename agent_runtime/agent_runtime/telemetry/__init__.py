@@ -1,0 +1,1 @@
+"""What the pod tells about itself: counters, gauges, logs."""

@@ -1,0 +1,1 @@
+"""HTTP: the agent's port, the operations port, problem documents."""
