@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from agent_operator.domain.manifest import Kind, Manifest, ObjectKey, ObjectRef
-from agent_operator.domain.verdict.counts import Reading
+from agent_operator.domain.verdict.readings import Reading
 
 
 class ClusterApi(Protocol):
@@ -54,9 +54,7 @@ class AgentApi(Protocol):
         """Return all AgentDeployments in the watched namespaces (paged, metadata only)."""
         ...
 
-    async def write_status(
-        self, agent: Manifest, status: Mapping[str, Any]
-    ) -> Manifest:
+    async def write_status(self, agent: Manifest, status: Mapping[str, Any]) -> Manifest:
         """Replace `.status`, fenced by uid and resourceVersion of `agent`; Conflict when stale."""
         ...
 
@@ -108,8 +106,13 @@ class ChildListener(Protocol):
         """Take the disappearance of an object."""
         ...
 
-    def replace(self, kind: Kind, objects: Sequence[Manifest]) -> None:
-        """Take a complete list of one kind; whatever is not in it is gone."""
+    def replace(
+        self, kind: Kind, objects: Sequence[Manifest], *, namespace: str | None = None
+    ) -> None:
+        """Take a complete list of one kind; whatever else was known of it is gone.
+
+        `namespace`: the list is of this namespace only (several are watched one by one).
+        """
         ...
 
 

@@ -1,0 +1,1 @@
+"""Async orchestration between watches, the pure domain and the API server."""

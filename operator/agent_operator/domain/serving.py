@@ -19,6 +19,7 @@ class Snapshot:
     axes: Mapping[str, Any]
     template: Manifest
     files: Mapping[str, str]
+    number: int = 0  # `.revision` of the ControllerRevision: 0 until it was stable, then rising
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,137 @@
+"""Last observed state: AgentDeployments from kopf, their children from the informer.
+
+Changes that matter to a key put it into the queue; echoes of our own writes do not.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from agent_operator.controller.records import Record, agent_name, record_of
+from agent_operator.domain.manifest import Kind, Manifest, ObjectKey, ObjectRef
+from agent_operator.ports import Enqueue
+
+
+def key_of(agent: Manifest) -> ObjectKey:
+    """Return the key of an AgentDeployment."""
+    return ObjectKey(agent["metadata"]["namespace"], agent["metadata"]["name"])
+
+
+class Cache:
+    """Everything a pass reads without asking the API server."""
+
+    def __init__(self, enqueue: Enqueue) -> None:
+        self._enqueue = enqueue
+        self._agents: dict[ObjectKey, Manifest] = {}
+        self._children: dict[ObjectKey, dict[ObjectRef, Record]] = {}
+        self._owners: dict[ObjectRef, ObjectKey] = {}
+
+    def agent(self, key: ObjectKey) -> Manifest | None:
+        """Return the AgentDeployment as last seen or written."""
+        return self._agents.get(key)
+
+    def agents(self) -> Sequence[ObjectKey]:
+        """Return the keys of all known AgentDeployments."""
+        return tuple(self._agents)
+
+    def children(self, key: ObjectKey) -> dict[ObjectRef, Record]:
+        """Return the records of a key's owned objects; do not change the mapping."""
+        return self._children.get(key, {})
+
+    def observe_agent(self, kind: str | None, agent: Manifest) -> None:
+        """Take a watch event of an AgentDeployment; `kind` is DELETED, or anything else."""
+        key = key_of(agent)
+        known = self._agents.get(key)
+        if kind == "DELETED":
+            if known is not None and known["metadata"]["uid"] == agent["metadata"]["uid"]:
+                del self._agents[key]
+            self._enqueue(key)
+            return
+        if known is not None and not _is_newer(agent, known):
+            return
+        self._agents[key] = _trimmed(agent)
+        self._enqueue(key)
+
+    def agent_written(self, agent: Manifest) -> None:
+        """Take the answer to our own status write; its watch event is then no news."""
+        self._agents[key_of(agent)] = _trimmed(agent)
+
+    def drop_agent(self, key: ObjectKey) -> None:
+        """Forget an AgentDeployment that does not exist any more."""
+        self._agents.pop(key, None)
+        self._enqueue(key)
+
+    def observe(self, obj: Manifest) -> None:
+        """Take an added or changed owned object."""
+        key = self._owner(obj)
+        if key is None:
+            return
+        new = record_of(obj)
+        old = self._children.get(key, {}).get(new.ref)
+        if old is not None and old.uid == new.uid:
+            if int(new.resource_version) <= int(old.resource_version):
+                return
+            if old.content == new.content and old.owner_uid == new.owner_uid:
+                new.in_sync_with, new.manifest = old.in_sync_with, old.manifest
+                if old.facts == new.facts:
+                    self._keep(key, new)
+                    return
+        self._keep(key, new)
+        self._enqueue(key)
+
+    def forget(self, ref: ObjectRef, uid: str) -> None:
+        """Take the disappearance of an owned object, or of the label it is followed by."""
+        key = self._owners.get(ref)
+        if key is None:
+            return
+        record = self._children.get(key, {}).get(ref)
+        if record is not None and record.uid == uid:
+            self._drop(key, ref)
+            self._enqueue(key)
+
+    def replace(self, kind: Kind, objects: Sequence[Manifest]) -> None:
+        """Take a complete list of one kind; whatever is not in it is gone."""
+        listed = {ObjectRef.of(obj) for obj in objects}
+        for ref in [ref for ref in self._owners if ref.kind is kind and ref not in listed]:
+            key = self._owners[ref]
+            self._drop(key, ref)
+            self._enqueue(key)
+        for obj in objects:
+            self.observe(obj)
+
+    def applied(self, key: ObjectKey, answer: Manifest, digest: str) -> Record:
+        """Take the answer to our own apply: it agrees with the manifest of that digest."""
+        record = record_of(answer)
+        record.in_sync_with, record.manifest = digest, None
+        self._keep(key, record)
+        return record
+
+    def deleted(self, key: ObjectKey, ref: ObjectRef) -> None:
+        """Take the success of our own delete."""
+        self._drop(key, ref)
+
+    def _keep(self, key: ObjectKey, record: Record) -> None:
+        self._children.setdefault(key, {})[record.ref] = record
+        self._owners[record.ref] = key
+
+    def _drop(self, key: ObjectKey, ref: ObjectRef) -> None:
+        self._owners.pop(ref, None)
+        children = self._children.get(key, {})
+        children.pop(ref, None)
+        if not children:
+            self._children.pop(key, None)
+
+    def _owner(self, obj: Manifest) -> ObjectKey | None:
+        name = agent_name(obj)
+        if name is None:  # somebody took the label away: still the child it was
+            return self._owners.get(ObjectRef.of(obj))
+        return ObjectKey(obj["metadata"]["namespace"], name)
+
+
+def _is_newer(agent: Manifest, known: Manifest) -> bool:
+    old, new = known["metadata"], agent["metadata"]
+    return old["uid"] != new["uid"] or int(new["resourceVersion"]) > int(old["resourceVersion"])
+
+
+def _trimmed(agent: Manifest) -> dict[str, Any]:
+    metadata = {key: v for key, v in agent["metadata"].items() if key != "managedFields"}
+    return {**agent, "metadata": metadata}
