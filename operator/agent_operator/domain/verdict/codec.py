@@ -1,6 +1,5 @@
 """The state of an analysis as the JSON of `status.evidence`, and back: exact both ways."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from agent_operator.domain.verdict.signals import Signal
 from agent_operator.domain.verdict.state import AnalysisState
 from agent_operator.domain.verdict.wealth import LIFTS, Wealth
 
+_LARGEST: Final = 1e12  # of what we write; beyond it sums may overflow
 _MOST_BUCKETS: Final = 16  # more than any window has; a status that says otherwise isn't ours
 
 
@@ -61,7 +61,7 @@ def _evidence_to_dict(evidence: SignalEvidence) -> dict[str, Any]:
 
 def _evidence(data: Mapping[str, Any]) -> SignalEvidence:
     limit, share = data["limit"], data["stableShare"]
-    return SignalEvidence(
+    evidence = SignalEvidence(
         limit=None if limit is None else Limit(*_shares(limit, length=2)),
         stable_share=None if share is None else _number(share),
         prior=StablePrior(*_numbers(data["prior"], length=2)),
@@ -76,6 +76,9 @@ def _evidence(data: Mapping[str, Any]) -> SignalEvidence:
         recent_stable=tuple(_counts(item) for item in _buckets(data["recentStable"])),
         shared_outage=data["sharedOutage"] is True,
     )
+    if evidence.joined.stable.sessions > evidence.rollout.stable.sessions:
+        raise ValueError("evidence in status has more sessions waiting than started")
+    return evidence
 
 
 def _wealth_to_dict(wealth: Wealth) -> dict[str, Any]:
@@ -127,7 +130,8 @@ def _items(values: Any, *, length: int) -> Sequence[Any]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not -_LARGEST < value < _LARGEST:  # never true of NaN
         raise ValueError(f"evidence in status has {value!r} where a number belongs")
     return float(value)
 

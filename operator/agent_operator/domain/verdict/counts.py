@@ -100,6 +100,8 @@ def slid(
     Counts are kept in buckets of a fifth of the window, because status is small: the window spans
     up to a fifth more than `keep`, and more only where one block alone does.
     """
+    if newest == type(newest)():
+        return buckets
     window = list(buckets)
     if window and sessions(window[-1]) < keep // 5:
         window[-1] += newest

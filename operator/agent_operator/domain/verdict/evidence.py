@@ -23,6 +23,10 @@ class StablePrior:
     bad: float = 0.5
     sessions: float = 10.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.bad <= self.sessions or not self.sessions:
+            raise ValueError(f"impossible past of stable: {self}")
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
