@@ -141,8 +141,8 @@ class RolloutSpec(ApiModel):
             field=".steps",
         ),
         Rule(
-            cel="!has(self.steps) || "
-            "self.steps.all(i, s, i == 0 || self.steps[i - 1].weight < s.weight)",
+            cel="!has(self.steps) || (self.steps.map(step, step.weight).isSorted() && "
+            "self.steps.all(step, self.steps.exists_one(other, other.weight == step.weight)))",
             message="steps must have strictly rising weights, as in 5, 25, 50",
             holds=lambda rollout: all(
                 a.weight < b.weight for a, b in pairwise(rollout.steps or ())
