@@ -31,6 +31,8 @@ from agent_operator.ports import ChildListener
 log = structlog.get_logger(__name__)
 
 FOLLOWED = tuple(kind for kind in Kind if kind is not Kind.SECRET)  # Secrets are never listed
+OPTIONAL = frozenset({Kind.ROUTE})  # agents without traffic rules work without it
+RECONNECT = Backoff(base_seconds=0.5, cap_seconds=30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Timing:
     idle_seconds: float = 70.0  # the server sends a bookmark every minute
     stream_seconds: float = 600.0  # a watch is opened anew after half to all of this
     absent_seconds: float = 30.0  # between looks for an API or a permission that is not there
-    backoff: Backoff = Backoff(base_seconds=0.5, cap_seconds=30.0)
+    backoff: Backoff = RECONNECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class Informer:
         server: ApiServer,
         listener: ChildListener,
         *,
-        scope: Scope = Scope(),  # noqa: B008 - frozen
-        timing: Timing = Timing(),  # noqa: B008 - frozen
+        scope: Scope = Scope(),
+        timing: Timing = Timing(),
     ) -> None:
         self.synced = asyncio.Event()
         one_list_is_all = len(scope.namespaces) < 2
@@ -175,11 +177,10 @@ class _Follower:
                 await self._list()
             return await self._watch()
         except MissingApi as error:
-            self._teller.replace(())
-            self._mark_synced()
-            return self._stopped(str(error))
+            return self._without(str(error))
         except AccessDenied as error:
-            return self._stopped(f"{error}: grant it to the operator's ServiceAccount")
+            problem = f"{error}: grant it to the operator's ServiceAccount"
+            return self._without(problem) if self.kind in OPTIONAL else self._stopped(problem)
         except Exception as error:  # after any surprise a fresh list is right
             return self._failed(error)
 
@@ -191,6 +192,7 @@ class _Follower:
             self.active_at = time.monotonic()
         self._teller.replace(objects)
         self._version = version
+        self.problem = ""
         self._mark_synced()
 
     async def _watch(self) -> float:
@@ -219,6 +221,7 @@ class _Follower:
     def _take(self, event: dict[str, Any]) -> None:
         kind_of_event, obj = event["type"], event["object"]
         if kind_of_event == "ERROR":
+            self._version = ""
             message = str(obj.get("message"))
             raise Expired(message) if obj.get("code") == 410 else ApiUnavailable(message)
         self.active_at = time.monotonic()
@@ -230,10 +233,15 @@ class _Follower:
             self._teller.listener.observe(self.selection.named(obj))
 
     def _mark_synced(self) -> None:
-        self.problem = ""
         if not self.is_synced:
             self.is_synced = True
             self._on_sync()
+
+    def _without(self, problem: str) -> float:
+        """Go on without the kind: to the listener there are no such objects."""
+        self._teller.replace(())
+        self._mark_synced()
+        return self._stopped(problem)
 
     def _stopped(self, problem: str) -> float:
         if problem != self.problem:
@@ -243,7 +251,7 @@ class _Follower:
         return self._timing.absent_seconds * random.uniform(0.75, 1.0)  # noqa: S311 - no secret
 
     def _failed(self, error: Exception) -> float:
-        if not isinstance(error, ApiUnavailable | Throttled) or isinstance(error, Expired):
+        if isinstance(error, Expired) or not isinstance(error, ApiUnavailable | Throttled):
             self._version = ""
         pause = self._pause()
         if isinstance(error, Throttled):
