@@ -120,7 +120,7 @@ def _probes() -> dict[str, Any]:
 def _environment(
     agent: AgentDeployment, revision: str, axes: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return our variables, then the user's; a user's variable never replaces one of ours."""
+    """Return our variables, then the user's; the API refuses a user's variable named like ours."""
     sources = {
         "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "POD_NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
@@ -130,9 +130,7 @@ def _environment(
         *({"name": name, **_value(text)} for name, text in _texts(agent, revision, axes).items()),
         *({"name": name, "valueFrom": source} for name, source in sources.items()),
     ]
-    taken = {variable["name"] for variable in ours}
-    users = axes["pod"].get("env", [])
-    return ours + [variable for variable in users if variable["name"] not in taken]
+    return ours + list(axes["pod"].get("env", []))
 
 
 def _value(text: str) -> dict[str, str]:
