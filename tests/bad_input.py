@@ -282,9 +282,7 @@ AGAINST_THE_SCHEMA: Mapping[str, BadInput] = {
     "interval in hours": BadInput(
         _analysis(interval="1h"), "spec.rollout.analysis.interval", "should match"
     ),
-    "certain alpha": BadInput(
-        _analysis(alpha=0), "spec.rollout.analysis.alpha", "greater than or equal to 0.0001"
-    ),
+    "certain alpha": BadInput(_analysis(alpha=0), "spec.rollout.analysis.alpha", "greater than 0"),
     "signal that allows nothing": BadInput(
         _analysis(signals={"errorRate": {"max": 0}}),
         "spec.rollout.analysis.signals.errorRate.max",

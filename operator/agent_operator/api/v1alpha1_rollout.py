@@ -109,7 +109,7 @@ class AnalysisSpec(ApiModel):
 
     This is the time that later turns of a conversation have to go wrong.
     """
-    alpha: float = Field(default=0.05, ge=0.0001, le=0.5)
+    alpha: float = Field(default=0.05, gt=0, le=0.5)
     """Chance of a false rollback per rollout, over all signals and evaluations together."""
     min_increase: float = Field(default=0.02, ge=0, lt=1)
     """Smallest increase of the share of bad sessions over stable that leads to a rollback."""

@@ -197,7 +197,9 @@ class AgentDeploymentStatus(ApiModel):
     )
     """What each signal says about the candidate, one row per signal."""
     evidence: dict[str, JsonValue] | None = Field(
-        default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
+        default=None,
+        max_length=64,
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
     """The operator's notebook of the sequential test; opaque, do not edit."""
     last_decision: DecisionStatus | None = None

@@ -119,6 +119,12 @@ def test_every_number_of_the_spec_is_bounded_on_both_sides() -> None:
     assert unbounded == []
 
 
+def test_no_lower_bound_is_a_fraction() -> None:
+    # The API server cuts a bound to a whole number when the value is one: 0 passes `minimum: 0.1`.
+    fractions = [path for path, node in _NODES.items() if node.get("minimum", 0) % 1]
+    assert fractions == []
+
+
 def test_every_field_is_described_by_a_sentence() -> None:
     silent = [
         path
