@@ -241,11 +241,17 @@ def _signal_verdict(case: _Situation) -> SignalVerdict:
         canary=shown.canary,
         stable=shown.stable,
         limit=limit.share if limit else None,
-        evidence=math.exp(min(wealth.log_evidence, math.log(EVIDENCE_SHOWN))),
+        evidence=_plain(wealth.log_evidence),
         fail_at=case.rules.bar,
         sessions_needed=case.sessions_needed,
         seconds_needed=case.seconds_needed,
     )
+
+
+def _plain(log_evidence: float) -> float:
+    if log_evidence >= math.log(EVIDENCE_SHOWN):
+        return EVIDENCE_SHOWN
+    return math.exp(log_evidence)
 
 
 def _shown(case: _Situation, outcome: Outcome, *, is_breach: bool) -> Block:

@@ -41,7 +41,7 @@ def test_whole_numbers_may_come_back_as_floats_and_the_other_way_round() -> None
 
 def test_a_row_of_a_long_rollout_is_small_enough_for_status() -> None:
     row = to_dict(long_state())["signals"]["errorRate"]
-    assert len(json.dumps(row, separators=(",", ":"))) < 900
+    assert len(json.dumps(row, separators=(",", ":"))) < 720
 
 
 def at(*path: Any, value: object) -> Damage:

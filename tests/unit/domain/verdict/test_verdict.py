@@ -106,7 +106,7 @@ def test_an_increase_too_small_to_matter_is_not_acted_on() -> None:
     state = with_evidence(regression=1e9, canary=(10_000, 390), stable=(100_000, 2000))
     verdict = judge(state, rules())
     assert answer(verdict) == (Outcome.PASS, Reason.WITHIN_LIMITS)
-    assert verdict.decisive.evidence == pytest.approx(EVIDENCE_SHOWN)
+    assert verdict.decisive.evidence == EVIDENCE_SHOWN
 
 
 @pytest.mark.parametrize("where", ["rollout", "step", "recent"])
@@ -144,7 +144,7 @@ def test_a_breach_without_regression_holds() -> None:
     state = with_evidence(regression=19.999, breach=1e9)
     verdict = judge(state, rules())
     assert answer(verdict) == (Outcome.INCONCLUSIVE, Reason.ABOVE_MAX_UNCONFIRMED)
-    assert verdict.decisive.evidence == pytest.approx(EVIDENCE_SHOWN)
+    assert verdict.decisive.evidence == EVIDENCE_SHOWN
 
 
 def test_a_breach_that_stable_shares_is_called_so() -> None:

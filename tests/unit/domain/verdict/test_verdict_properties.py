@@ -11,7 +11,7 @@ from agent_operator.domain.verdict.counts import Block, TrackCounts
 from agent_operator.domain.verdict.evidence import Limit, SignalEvidence
 from agent_operator.domain.verdict.readings import TrackDelta
 from agent_operator.domain.verdict.state import AnalysisState, absorb, fresh, start_step
-from agent_operator.domain.verdict.verdict import Outcome, judge, with_verdict
+from agent_operator.domain.verdict.verdict import EVIDENCE_SHOWN, Outcome, judge, with_verdict
 from tests.unit.domain.verdict.samples import ERRORS, FALLBACKS, block, rules
 
 BY = rules(maxima={ERRORS: 0.05, FALLBACKS: None})
@@ -72,7 +72,7 @@ def test_a_verdict_is_always_given_in_plain_numbers(course: Ticks) -> None:
     verdict = judge(went_on(start_step(fresh(BY), weight=5), course), BY)
     assert verdict.outcome is not Outcome.NOT_JUDGED
     for row in verdict.signals:
-        assert 0 <= row.evidence <= 1_000_001
+        assert 0 <= row.evidence <= EVIDENCE_SHOWN
         assert row.sessions_needed >= 0
 
 
