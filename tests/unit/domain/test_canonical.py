@@ -37,6 +37,7 @@ SPELLINGS = {
     "1000Mi": "1000Mi",
     "1Ki": "1Ki",
     "0.5Ki": "512",
+    "0.9765625Ki": "1k",
     "0.3Gi": "322122547200m",
 }
 DECIMAL_SUFFIXES, BINARY_SUFFIXES = ("", "k", "M", "G", "T"), ("Ki", "Mi", "Gi", "Ti")
