@@ -9,7 +9,7 @@ import structlog
 from agent_runtime.agent.layers import Agent, AgentLimits
 from agent_runtime.agent.prompt import load_prompt
 from agent_runtime.agent.provider import ChatModel, chat_models
-from agent_runtime.agent.retry import Clock
+from agent_runtime.agent.retry import SYSTEM_CLOCK, Clock
 from agent_runtime.chat import ChatService
 from agent_runtime.errors import StoreUnavailableError
 from agent_runtime.policy import Policy, PolicyFile
@@ -69,7 +69,7 @@ class Runtime:
         await self.store.close()
 
 
-def build_runtime(settings: Settings) -> Runtime:
+def build_runtime(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Runtime:
     """Read the mounted files and wire everything; raises InvalidContentError."""
     policy = PolicyFile(
         settings.agent.policy_file,
@@ -98,7 +98,7 @@ def build_runtime(settings: Settings) -> Runtime:
         revision=settings.identity.revision,
     )
     service = ChatService(
-        _agent(settings, models),
+        _agent(settings, models, clock),
         conversations,
         judge=judge,
         metrics=metrics,
@@ -117,14 +117,14 @@ def build_runtime(settings: Settings) -> Runtime:
     )
 
 
-def _agent(settings: Settings, models: list[ChatModel]) -> Agent:
+def _agent(settings: Settings, models: list[ChatModel], clock: Clock) -> Agent:
     limits = AgentLimits(
         deadline_seconds=settings.agent.request_deadline_seconds,
         llm_timeout_seconds=settings.model.timeout_seconds,
         history_max_tokens=settings.agent.history_max_tokens,
     )
     prompt = load_prompt(settings.agent.prompt_dir)
-    return Agent(models, system_prompt=prompt, limits=limits, clock=Clock())
+    return Agent(models, system_prompt=prompt, limits=limits, clock=clock)
 
 
 def _session_store(settings: Settings) -> SessionStore:

@@ -169,5 +169,12 @@ def _group(group: type[G], problems: dict[str, str]) -> G | None:
         return group()
     except ValidationError as invalid:
         for error in invalid.errors(include_url=False, include_input=False, include_context=False):
-            problems[str(error["loc"][0])] = error["msg"].removeprefix("Value error, ")
+            name = _environment_name(group, str(error["loc"][0]))
+            problems[name] = error["msg"].removeprefix("Value error, ")
         return None
+
+
+def _environment_name(group: type[_Group], location: str) -> str:
+    """Return the alias: a default that is wrong is reported under its field's own name."""
+    field = group.model_fields.get(location)
+    return field.alias if field and field.alias else location

@@ -30,6 +30,9 @@ class Clock:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
+SYSTEM_CLOCK = Clock()
+
+
 async def call_with_retries(
     call: Callable[[], Awaitable[T]], *, deadline: float, clock: Clock
 ) -> T:
@@ -55,8 +58,8 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def retry_after_seconds(error: BaseException) -> float | None:
-    """Return what a 429 asks to wait (seconds or an HTTP date), None without a usable header."""
-    if not isinstance(error, RateLimitError):
+    """Return what a refusal asks to wait (seconds or an HTTP date), None if it does not say."""
+    if not isinstance(error, APIStatusError):
         return None
     header = error.response.headers.get("retry-after", "")
     try:
@@ -71,10 +74,11 @@ def retry_after_seconds(error: BaseException) -> float | None:
 
 def _wait_seconds(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, RateLimitError):
+    wait = retry_after_seconds(error) if error else None
+    if wait is None and not isinstance(error, RateLimitError):
         return OTHER_ERROR_WAIT_SECONDS
-    asked = retry_after_seconds(error)
-    wait = 2.0 ** (state.attempt_number - 1) if asked is None else asked
+    if wait is None:
+        wait = 2.0 ** (state.attempt_number - 1)
     return wait + random.uniform(0, MAX_JITTER_SECONDS)  # noqa: S311  spreads load, keeps no secret
 
 

@@ -16,11 +16,13 @@ from agent_runtime.chat import Reply
 from agent_runtime.errors import StoreUnavailableError
 from agent_runtime.runtime import Runtime
 from agent_runtime.sessions.ids import MAX_ID_CHARACTERS
+from agent_runtime.web.body import BodyLimit
 from agent_runtime.web.disconnect import ClientGoneError, until_disconnect
 from agent_runtime.web.headers import AnswerHeaders, has_pin
 from agent_runtime.web.problems import add_problem_handlers
 from agent_runtime.web.schema import (
     MAX_BODY_BYTES,
+    MAX_BODY_SECONDS,
     MAX_MESSAGE_BYTES,
     ChatAnswer,
     ChatRequest,
@@ -37,9 +39,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 def create_app(runtime: Runtime) -> FastAPI:
     """Build the ASGI application of the agent's port."""
-    app = FastAPI(
-        title="agent_runtime", docs_url=None, redoc_url=None, max_body_size=MAX_BODY_BYTES
-    )
+    app = FastAPI(title="agent_runtime", docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, max_seconds=MAX_BODY_SECONDS)
     app.add_middleware(
         AnswerHeaders, revision=runtime.settings.identity.revision, readiness=runtime.readiness
     )

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 MAX_MESSAGE_BYTES = 64 * 1024
 # JSON may spend six bytes (\u0001) on one byte of text.
 MAX_BODY_BYTES = 6 * MAX_MESSAGE_BYTES + 16 * 1024
+MAX_BODY_SECONDS = 30.0
 
 
 class ChatRequest(BaseModel):
