@@ -1,0 +1,3 @@
+"""The Kubernetes operator for AgentDeployments."""
+
+__version__ = "0.1.0"

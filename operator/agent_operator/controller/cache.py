@@ -88,10 +88,17 @@ class Cache:
             self._drop(key, ref)
             self._enqueue(key)
 
-    def replace(self, kind: Kind, objects: Sequence[Manifest]) -> None:
-        """Take a complete list of one kind; whatever is not in it is gone."""
+    def replace(
+        self, kind: Kind, objects: Sequence[Manifest], *, namespace: str | None = None
+    ) -> None:
+        """Take a complete list of one kind, of one namespace if given; what is not in it is gone."""
         listed = {ObjectRef.of(obj) for obj in objects}
-        for ref in [ref for ref in self._owners if ref.kind is kind and ref not in listed]:
+        gone = [
+            ref
+            for ref in self._owners
+            if ref.kind is kind and ref not in listed and namespace in (None, ref.namespace)
+        ]
+        for ref in gone:
             key = self._owners[ref]
             self._drop(key, ref)
             self._enqueue(key)

@@ -6,7 +6,7 @@ until the status that holds them is written (`taken`), so none is lost or counte
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -73,7 +73,9 @@ class Evaluation:
         *,
         query_lag_seconds: float,
         scrape_interval_seconds: float,
+        on_error: Callable[[str], None] = lambda reason: None,
     ) -> None:
+        self._on_error = on_error
         self._metrics = metrics
         self._clock = clock
         self._enqueue = enqueue
@@ -135,6 +137,7 @@ class Evaluation:
             readings = await self._metrics.readings(keys, at=at, window_seconds=window)
         except MetricsUnavailable as error:
             log.warning("metrics.unavailable", reason=error.reason, error=str(error))
+            self._on_error(error.reason)
             problem = Problem(
                 "MetricsUnavailable",
                 f"{error}; the weight stays until Prometheus answers again ({error.reason})",

@@ -7,7 +7,7 @@ status names it.
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -76,7 +76,9 @@ class Reconciler:
         evaluation: Evaluation,
         events: EventRecorder,
         clock: Clock,
+        observe_decision: Callable[[str, str], None] = lambda action, reason: None,
     ) -> None:
+        self._observe_decision = observe_decision
         self._cache = cache
         self._cluster = cluster
         self._agents = agents
@@ -189,6 +191,7 @@ class Reconciler:
             reason=decision.reason,
             message=decision.message,
         )
+        self._observe_decision(decision.action.value, decision.reason)
         await self._events.record(
             turn.manifest,
             reason=decision.reason,

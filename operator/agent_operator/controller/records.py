@@ -12,7 +12,7 @@ from agent_operator.domain.manifest import Kind, Manifest, ObjectRef
 from agent_operator.domain.naming import LABEL_NAME, LABEL_REVISION
 from agent_operator.domain.observation import Problem, TrackObservation, TrafficObservation
 from agent_operator.domain.plan import Child, is_projection
-from agent_operator.domain.resources.route import route_problem, weights_of
+from agent_operator.domain.resources.route import is_answered, route_problem, weights_of
 from agent_operator.domain.revision import snapshot_from
 from agent_operator.domain.serving import Snapshot
 
@@ -139,9 +139,10 @@ def _traffic(route: Manifest) -> TrafficObservation:
         weights = weights_of(route)
     except ValueError as error:
         return TrafficObservation(None, Problem("RouteChanged", f"{error}; it is written again"))
-    return TrafficObservation(
-        weights, None if problem is None else Problem("RouteNotAccepted", problem)
-    )
+    if problem is None:
+        return TrafficObservation(weights)
+    reason = "RouteNotAccepted" if is_answered(route) else "RoutePending"
+    return TrafficObservation(weights, Problem(reason, problem))
 
 
 def _snapshot(controller_revision: Manifest) -> Snapshot | None:

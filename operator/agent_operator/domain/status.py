@@ -28,6 +28,7 @@ TRANSIENT = frozenset(
     {
         "CollectingSessions",
         "ConfirmingPass",
+        "RoutePending",
         "ScalingCandidate",
         "StableIdle",
         "WaitingForMetrics",

@@ -84,6 +84,25 @@ def route_problem(route: Manifest) -> str | None:
     return None
 
 
+def is_answered(route: Manifest) -> bool:
+    """Whether every parent has said yes or no to the stored generation; until then it is in work."""
+    generation, parents = (
+        route["metadata"]["generation"],
+        route.get("status", {}).get("parents", []),
+    )
+    known = [
+        {
+            each["type"]
+            for each in parent["conditions"]
+            if each.get("observedGeneration") == generation
+        }
+        for parent in parents
+    ]
+    return len(parents) >= len(route["spec"]["parentRefs"]) and all(
+        types >= set(_REQUIRED_CONDITIONS) for types in known
+    )
+
+
 def _answer_problem(answer: Mapping[str, Any], generation: int) -> str | None:
     conditions = {each["type"]: each for each in answer.get("conditions", [])}
     for name in _REQUIRED_CONDITIONS:

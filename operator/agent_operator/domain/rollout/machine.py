@@ -76,8 +76,8 @@ def _drained(state: RolloutState, now: float) -> RolloutState:
 def _anchored(rules: RolloutRules, state: RolloutState, now: float) -> RolloutState:
     """Find the step again after the spec's steps changed under a live rollout.
 
-    The step becomes the last one whose weight is not above the candidate's; without one the
-    candidate is lowered to the first step at once.
+    The step becomes the last one whose weight is not above the candidate's, else the first; the
+    candidate never keeps more than its step gives.
     """
     if state.state is not State.STEPPING or state.analysis is None:
         return state
@@ -88,6 +88,6 @@ def _anchored(rules: RolloutRules, state: RolloutState, now: float) -> RolloutSt
             return state
     below = [index for index, weight in enumerate(weights) if weight <= state.weight]
     step = below[-1] if below else 0
-    weight = min(state.weight, weights[step]) if not below else state.weight
+    weight = min(state.weight, weights[step])
     analysis = start_step(state.analysis, weight=weight)
     return replace(state, step=step, weight=weight, step_started_at=now, analysis=analysis)

@@ -38,7 +38,7 @@ def serving_plan(
     ]
     revisions += [
         ServingRevision(snapshots[entry.revision], weight=0, min_replicas=1, pinned=True)
-        for entry in state.draining
+        for entry in reversed(state.draining)  # pins of the oldest are the first to be left out
         if entry.revision in snapshots
     ]
     named = {revision.snapshot.revision for revision in revisions}

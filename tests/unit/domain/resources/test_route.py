@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_operator.domain.resources.route import MAX_RULES, route, route_problem, weights_of
+from agent_operator.domain.resources.route import (
+    MAX_RULES,
+    is_answered,
+    route,
+    route_problem,
+    weights_of,
+)
 from agent_operator.domain.serving import Snapshot
 from tests.factories import agent, serving
 
@@ -205,3 +211,10 @@ def test_a_very_long_refusal_is_cut() -> None:
         parents[0]["conditions"][0]["message"] = "x" * 30_000
 
     assert len(str(route_problem(answered(ramble)))) == 256
+
+
+def test_a_route_is_in_work_until_every_parent_has_answered_its_generation() -> None:
+    assert is_answered(answered())
+    assert is_answered(answered(lambda p: p[0]["conditions"][0].update(status="False")))
+    assert not is_answered(answered(lambda parents: parents.pop()))
+    assert not is_answered(answered(lambda p: p[0]["conditions"][0].update(observedGeneration=1)))
