@@ -94,7 +94,7 @@ class Cluster:
         ]
 
     async def write_status(self, agent: Manifest, status: Mapping[str, Any]) -> Manifest:
-        """Replace `.status`, fenced by uid and resourceVersion of `agent`; Conflict when stale.
+        """Replace `.status` of exactly this version of `agent`; Conflict when there is another.
 
         Sends only what differs from the status in `agent`, and nothing when nothing does.
         """
@@ -102,10 +102,8 @@ class Cluster:
         if not changes:
             return agent
         metadata = agent["metadata"]
-        body = {
-            "metadata": {key: metadata[key] for key in ("uid", "resourceVersion")},
-            "status": changes,
-        }
+        # The status subresource does not look at uid; a re-created object has another version.
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": changes}
         path = f"{object_path(AGENTS, metadata['namespace'], metadata['name'])}/status"
         return _slim(
             await self._server.request(Call("PATCH", path, _STRICT_WRITE, body, MERGE_PATCH))

@@ -1,5 +1,6 @@
 """HTTP for probes and scrapes: /healthz, /readyz and /metrics."""
 
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -46,7 +47,11 @@ class HealthServer:
     async def start(self) -> None:
         """Listen on all addresses; OSError when the port is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, port=self._port).start()
+        # One socket for both families: with port 0 they would get two different ports.
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        listener = socket.create_server(("", self._port), family=family, dualstack_ipv6=both)
+        await web.SockSite(self._runner, listener).start()
 
     async def stop(self) -> None:
         """Stop listening."""
