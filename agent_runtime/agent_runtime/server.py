@@ -20,7 +20,7 @@ from agent_runtime.web.app import create_app
 from agent_runtime.web.operations import create_operations_app
 
 BACKLOG = 2048
-# For answers that are being written when the drain is over, and for requests it gave up on.
+# For what is still being written when the drain is over.
 LAST_WORDS_SECONDS = 5
 EXIT_BY_SECOND_SIGNAL = 128 + signal.SIGTERM
 
@@ -64,6 +64,7 @@ class Drain:
             async with asyncio.timeout(self._runtime.policy.current.max_session_seconds):
                 await self._runtime.active_sessions.idle()
         log.info("drain.finished", abandoned=len(self._runtime.active_sessions))
+        self._runtime.active_sessions.cancel()
 
 
 async def serve(runtime: Runtime) -> None:

@@ -30,7 +30,8 @@ NOT_PINNED = (
 )
 
 HttpUrl = Annotated[AnyUrl, UrlConstraints(max_length=2048, allowed_schemes=["http", "https"])]
-Port = Annotated[int, Field(ge=1, le=65535)]
+# 0 takes any free port; the event runtime.listening names it.
+Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9._-]*$")]
 
 

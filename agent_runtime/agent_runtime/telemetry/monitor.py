@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -32,28 +32,34 @@ class ActiveSessions:
     """Agent workflows in flight: what the autoscaler scales on and a drain waits for."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._tasks: set[asyncio.Task[Any] | None] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
         """Count the workflows in flight now."""
-        return self._count
+        return len(self._tasks)
 
     def enter(self) -> None:
-        """Count one in."""
-        self._count += 1
+        """Count the current task in."""
+        self._tasks.add(asyncio.current_task())
         self._idle.clear()
 
     def leave(self) -> None:
-        """Count one out."""
-        self._count -= 1
-        if self._count == 0:
+        """Count the current task out."""
+        self._tasks.discard(asyncio.current_task())
+        if not self._tasks:
             self._idle.set()
 
     async def idle(self) -> None:
         """Return when nothing is in flight."""
         await self._idle.wait()
+
+    def cancel(self) -> None:
+        """Give up on everything in flight."""
+        for task in self._tasks:
+            if task:
+                task.cancel()
 
 
 class AgentMonitor:

@@ -17,7 +17,7 @@ from agent_runtime.errors import StoreUnavailableError
 from agent_runtime.runtime import Runtime
 from agent_runtime.sessions.ids import MAX_ID_CHARACTERS
 from agent_runtime.web.body import BodyLimit
-from agent_runtime.web.disconnect import ClientGoneError, until_disconnect
+from agent_runtime.web.disconnect import ClientGoneError, WorkCancelledError, until_disconnect
 from agent_runtime.web.headers import AnswerHeaders, has_pin
 from agent_runtime.web.problems import add_problem_handlers
 from agent_runtime.web.schema import (
@@ -72,6 +72,8 @@ def _chat_routes(runtime: Runtime) -> APIRouter:
                 return _chat_answer(await until_disconnect(request, reply), request_id)
             except ClientGoneError:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except WorkCancelledError:
+                raise HTTPException(503, "this pod is shutting down; ask again") from None
 
     @router.post("/v1/sessions/{session_id}/end", status_code=204)
     async def end_session(

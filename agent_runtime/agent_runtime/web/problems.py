@@ -35,7 +35,8 @@ def add_problem_handlers(app: FastAPI, *, refused: Callable[[Request], None]) ->
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        refused(request)
+        if error.status_code < 500:
+            refused(request)
         headers = dict(error.headers) if error.headers else None
         return problem(error.status_code, str(error.detail), headers=headers)
 

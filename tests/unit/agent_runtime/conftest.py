@@ -1,7 +1,7 @@
 """An agent without its own process: settings from a clean environment, llmock as the provider."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,10 @@ from agent_runtime.runtime import build_runtime
 from agent_runtime.settings import Settings, load_settings
 from tests.fakes.agent import RunningAgent, running
 from tests.fakes.clock import VirtualClock
+from tests.fakes.pytest_redis import redis_server
 from tests.fakes.redis_server import RedisServer
+
+__all__ = ["redis_server"]
 
 SECRET = "sk-never-to-be-seen-1234567890"
 
@@ -62,15 +65,6 @@ async def agent(
     """An agent with default settings whose retries wait in virtual time."""
     async with running(build_runtime(settings(), clock=clock.as_clock())) as running_agent:
         yield running_agent
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One real Redis for the whole session; every key in it has random parts."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
