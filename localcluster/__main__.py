@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from localcluster import cluster, loading, machine, namespaces
+from localcluster.addons import ADDONS, install
+from localcluster.addons.registry import chosen
 from localcluster.errors import LocalClusterError
 from localcluster.folders import DEFAULT_STATE, StateFolder
 from localcluster.images import image
@@ -56,6 +58,13 @@ def _image(options: argparse.Namespace) -> int:
     else:
         loading.keep(state, archive)
         print(f"{archive.name} is kept for the next `up` ({archive.path})", file=sys.stderr)
+    return 0
+
+
+def _addons(options: argparse.Namespace) -> int:
+    install(cluster.running(options.dir), *options.names)
+    for addon in chosen(options.names):
+        print(f"{addon.name}: {addon.about}")
     return 0
 
 
@@ -120,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--build-arg", type=_build_argument, action="append", default=[], metavar="NAME=VALUE"
     )
+    addons = command("addons", _addons, "install add-ons as pods and wait until they work")
+    addons.add_argument("names", nargs="*", help=f"{', '.join(ADDONS)} (default: all)")
     command("kubeconfig", _kubeconfig, "print the path of the administrator's kubeconfig")
     logs = command("logs", _logs, "show the end of the servers' logs")
     logs.add_argument(

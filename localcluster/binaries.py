@@ -27,7 +27,7 @@ PROMETHEUS_TAGS = ("-tags", "remove_all_sd,enable_kubernetes_sd,enable_file_sd")
 
 @dataclass(frozen=True)
 class Binary:
-    """One file in the cache: `build(folder, log)` makes `folder/name`."""
+    """One program (or manifest) in the cache: `build(folder, log)` makes `folder/name`."""
 
     name: str
     version: str
@@ -105,6 +105,30 @@ def _build_kube_all(folder: Path, log: Path) -> None:
     (folder / KUBECTL).symlink_to("kube-all")
 
 
+def _custom_resource_definitions(
+    path: str, version: str, pattern: str, *, only: str = ""
+) -> Callable[[Path, Path], None]:
+    """Collect custom resource definitions of a Go module; `only` chooses by plural."""
+
+    def build(folder: Path, log: Path) -> None:
+        found = module(path, version, log=log)
+        texts = [file.read_text() for file in sorted(Path(found["Dir"]).glob(pattern))]
+        documents = [doc for text in texts for doc in re.split(r"^---$", text, flags=re.MULTILINE)]
+        wanted = [
+            doc for doc in documents if re.search(rf"^  name: \w*({only})", doc, re.MULTILINE)
+        ]
+        if not wanted:
+            raise LocalClusterError(f"no definitions match {pattern} in {path}@{version}")
+        (folder / folder_file(path)).write_text("\n---\n".join(doc.strip() for doc in wanted))
+
+    return build
+
+
+def folder_file(path: str) -> str:
+    """Name of the file that holds the definitions of a module."""
+    return f"{path.rsplit('/', maxsplit=1)[-1]}-crds.yaml"
+
+
 def _build_pause(folder: Path, log: Path) -> None:
     command = ["gcc", "-Os", "-static", "-s", "-o", str(folder / "pause"), str(SOURCES / "pause.c")]
     run_logged(command, log=log, cwd=folder, env=dict(os.environ))
@@ -143,6 +167,25 @@ _BINARIES = (
         "once, about 4 min",
         _go_install(
             "github.com/prometheus/prometheus/cmd/prometheus", "v0.316.0", *PROMETHEUS_TAGS
+        ),
+    ),
+    Binary(
+        "gateway-api-crds.yaml",
+        "v1.3.0",
+        "once",
+        _custom_resource_definitions(
+            "sigs.k8s.io/gateway-api", "v1.3.0", "config/crd/standard/*.yaml"
+        ),
+    ),
+    Binary(
+        "contour-crds.yaml",
+        "v1.33.8",
+        "once",
+        _custom_resource_definitions(
+            "github.com/projectcontour/contour",
+            "v1.33.8",
+            "examples/contour/01-crds.yaml",
+            only="httpproxies|tlscertificatedelegations",
         ),
     ),
 )

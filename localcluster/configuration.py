@@ -191,16 +191,22 @@ disabled_plugins = [{unused}]
 
 
 def _corefile(spec: ClusterSpec) -> str:
+    """Answer names of the cluster; all others do not exist, since pods reach nothing outside."""
     return f"""\
-.:53 {{
+cluster.local:53 in-addr.arpa:53 {{
   bind {spec.network.node}
   errors
-  ready {spec.network.node}:8181
-  kubernetes spec.local in-addr.arpa {{
+  kubernetes cluster.local in-addr.arpa {{
     kubeconfig {spec.file("dns.kubeconfig")}
     pods insecure
     ttl 5
   }}
   cache 5
+}}
+.:53 {{
+  bind {spec.network.node}
+  template ANY ANY {{
+    rcode NXDOMAIN
+  }}
 }}
 """

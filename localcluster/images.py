@@ -52,7 +52,7 @@ class Archive:
     @property
     def path(self) -> Path:
         """The docker-archive."""
-        file = re.sub(r"[^A-Za-z0-9.]", "_", self.name)
+        file = re.sub(r"[^A-Za-z0-9.]", "_", self.name.removesuffix(f":{self.digest}"))
         return cache_folder() / "images" / f"{file}-{self.digest}.tar"
 
 
@@ -70,7 +70,10 @@ def image(
     dockerfile: Path | None = None,
     build_args: Mapping[str, str] | None = None,
 ) -> Archive:
-    """Build `folder` as `name`, unless the same was built before."""
+    """Build `folder` as `name`, unless the same was built before.
+
+    A name without a tag gets the hash of the content as its tag.
+    """
     path = dockerfile or folder / "Dockerfile"
     if not path.is_file():
         raise LocalClusterError(f"there is no Dockerfile {path}")
@@ -80,7 +83,8 @@ def image(
         staged = scratch / "context"
         staged.mkdir()
         stage(folder, text, staged)
-        archive = Archive(name, content_hash(staged, text, arguments))
+        digest = content_hash(staged, text, arguments)
+        archive = Archive(name if has_tag(name) else f"{name}:{digest}", digest)
         if archive.path.exists():
             return archive
         machine.require(machine.IMAGES)
@@ -92,6 +96,11 @@ def image(
                 with step(f"building image {name}"):
                     _build(archive, scratch, arguments)
     return archive
+
+
+def has_tag(name: str) -> bool:
+    """Tell whether an image name ends in `:tag` (the colon of a registry's port is none)."""
+    return ":" in name.rsplit("/", maxsplit=1)[-1]
 
 
 def pause_image() -> Archive:

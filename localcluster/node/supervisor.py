@@ -7,8 +7,8 @@ import subprocess
 import time
 
 from localcluster.api import Api
-from localcluster.node.preparation import Plan
 from localcluster.configuration import CONTAINERD_SOCKET
+from localcluster.node.preparation import Plan
 
 RESTART_SECONDS = 1.0
 REST_SECONDS = 0.1

@@ -1,0 +1,88 @@
+"""Install add-ons: images and definitions first, then all manifests at once, then one wait."""
+
+from __future__ import annotations
+
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from string import Template
+
+from localcluster.addons.registry import Addon, chosen
+from localcluster.binaries import binary
+from localcluster.cluster import Cluster
+from localcluster.credentials import Authority
+from localcluster.errors import LocalClusterError
+from localcluster.images import Archive
+from localcluster.progress import step
+
+WAIT_SECONDS = 120
+PART = "app.kubernetes.io/part-of=localcluster"
+ADAPTER_HOST = "DNS:metrics-adapter.monitoring.svc"
+
+
+def install(cluster: Cluster, *names: str) -> None:
+    """Install the named add-ons (all without names) and wait until they work; idempotent."""
+    addons = chosen(list(names))
+    archives = {addon.name: addon.build() for addon in addons}
+    with step(f"installing add-ons {', '.join(archives)}"), ThreadPoolExecutor() as pool:
+        definitions = pool.submit(_define, cluster, addons)
+        for archive in archives.values():
+            cluster.load_image(archive)
+        definitions.result()
+        manifests = [_manifest(cluster, addon, archives[addon.name]) for addon in addons]
+        _apply(cluster, "---\n".join(manifests))
+        waits = [pool.submit(_wait, cluster, *wait) for wait in _waits(addons)]
+        for wait in waits:
+            wait.result()
+
+
+def _define(cluster: Cluster, addons: list[Addon]) -> None:
+    files = [binary(name) for addon in addons for name in addon.custom_resources]
+    if files:
+        text = "\n---\n".join(file.read_text() for file in files)
+        _apply(cluster, text)
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+def _apply(cluster: Cluster, text: str) -> None:
+    options = ("--server-side", "--force-conflicts", "--field-manager=localcluster")
+    cluster.kubectl("apply", *options, "-f", "-", text=text)
+
+
+def _manifest(cluster: Cluster, addon: Addon, archive: Archive) -> str:
+    values = {"IMAGE": archive.name}
+    if addon.name == "metrics-adapter":
+        values |= _adapter_certificate(cluster)
+    return Template(addon.manifest).safe_substitute(values)
+
+
+def _adapter_certificate(cluster: Cluster) -> dict[str, str]:
+    """Return the adapter's certificate, key and authority; they last as long as the cluster."""
+    folder = cluster.state.pki / "metrics-adapter"
+    if not (folder / "server.crt").exists():
+        authority = Authority(folder, "metrics-adapter-ca")
+        authority.sign("server", subject="/CN=metrics-adapter", hosts=(ADAPTER_HOST,))
+    files = {"CERTIFICATE": "server.crt", "KEY": "server.key", "AUTHORITY": "ca.crt"}
+    return {
+        name: base64.b64encode((folder / file).read_bytes()).decode()
+        for name, file in files.items()
+    }
+
+
+def _waits(addons: list[Addon]) -> list[tuple[str, ...]]:
+    """List what `kubectl wait` has to see."""
+    names = {addon.name for addon in addons}
+    waits: list[tuple[str, ...]] = [("Available", "deployment", "-A", "-l", PART)]
+    if "gateway" in names:
+        waits.append(("Programmed", "gateway/public", "-n", "gateways"))
+    if "metrics-adapter" in names:
+        waits.append(("Available", "apiservice", "-l", PART))
+    return waits
+
+
+def _wait(cluster: Cluster, condition: str, *what: str) -> None:
+    try:
+        timeout = f"--timeout={WAIT_SECONDS}s"
+        cluster.kubectl("wait", f"--for=condition={condition}", *what, timeout)
+    except LocalClusterError as problem:
+        pods = cluster.kubectl("get", "pods", "--all-namespaces", "-o", "wide")
+        raise LocalClusterError(f"{problem}\n{pods}") from problem
