@@ -27,6 +27,7 @@ from agent_operator.domain.manifest import ObjectKey
 from agent_operator.errors import OperatorError
 from agent_operator.settings import Settings, from_command_line
 from agent_operator.shell import runtime
+from agent_operator.shell.handlers import AgentEvent
 from agent_operator.telemetry import logging
 from agent_operator.telemetry.health import Check, HealthServer
 from agent_operator.telemetry.metrics import Metrics
@@ -80,7 +81,7 @@ class Operator:
             agents=cluster,
             executor=Executor(cluster, cluster, cluster, self._cache),
             evaluation=self._evaluation,
-            events=Events(server),
+            events=Events(server, clock),
             clock=clock,
             observe_decision=metrics.observe_decision,
         )
@@ -92,7 +93,7 @@ class Operator:
             port=settings.health_port,
         )
 
-    def observe_agent(self, event: runtime.AgentEvent) -> None:
+    def observe_agent(self, event: AgentEvent) -> None:
         """Take a watch event of an AgentDeployment."""
         self._cache.observe_agent(event["type"], event["object"])
 
