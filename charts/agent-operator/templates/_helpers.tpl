@@ -61,7 +61,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - name: AGENT_OPERATOR_TICK_SECONDS
   value: {{ .Values.tickSeconds | quote }}
 - name: AGENT_OPERATOR_RESYNC_SECONDS
-  value: {{ .Values.resyncSeconds | int | quote }}
+  value: {{ .Values.resyncSeconds | quote }}
 - name: AGENT_OPERATOR_SCRAPE_INTERVAL_SECONDS
   value: {{ .Values.prometheus.scrapeInterval | trimSuffix "s" | quote }}
 - name: AGENT_OPERATOR_QUERY_LAG_SECONDS
