@@ -57,10 +57,12 @@ class Archive:
 
 
 def buildah(*arguments: str) -> list[str]:
-    """Return a buildah command line; its mounts live in a mount namespace of their own."""
+    """Return a buildah command line; its mounts and processes end with the calling thread."""
     storage = cache_folder() / "buildah"
     where = ["--root", str(storage / "root"), "--runroot", str(storage / "run")]
-    return ["unshare", "--mount", "buildah", *where, "--storage-driver", "overlay", *arguments]
+    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = ["buildah", *where, "--storage-driver", "overlay", *arguments]
+    return ["setpriv", "--pdeathsig", "KILL", *namespaces, *command]
 
 
 def image(
@@ -128,7 +130,8 @@ def _build(archive: Archive, scratch: Path, build_args: Mapping[str, str]) -> No
     where = ["-f", str(scratch / "Dockerfile"), "-t", archive.name, str(scratch / "context")]
     made = scratch / "image.tar"
     push = buildah("push", "--quiet", archive.name, f"docker-archive:{made}:{archive.name}")
-    for command in (buildah("bud", *options, *where), push, buildah("rmi", "--prune")):
+    left = buildah("rm", "--all")  # working containers of a killed build keep images in use
+    for command in (left, buildah("bud", *options, *where), push, buildah("rmi", "--prune")):
         run_logged(command, log=log, cwd=scratch, env=dict(os.environ))
     made.rename(archive.path)
     _forget_old(archive)

@@ -160,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         code: int = 200
         try:
-            found = answer(url.path, dict(urllib.parse.parse_qsl(url.query)))
+            found = answer(urllib.parse.unquote(url.path), dict(urllib.parse.parse_qsl(url.query)))
         except (OSError, ValueError, KeyError) as problem:
             code, found = 503, status(503, f"{type(problem).__name__}: {problem}")
         if found is None:
