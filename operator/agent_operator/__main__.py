@@ -20,7 +20,7 @@ from agent_operator.adapters.prometheus import Prometheus
 from agent_operator.controller.cache import Cache
 from agent_operator.controller.evaluation import Evaluation
 from agent_operator.controller.executor import Executor
-from agent_operator.controller.reconciler import Reconciler
+from agent_operator.controller.reconciler import Outside, Reconciler
 from agent_operator.controller.resync import Resync
 from agent_operator.controller.workqueue import WorkQueue
 from agent_operator.domain.manifest import ObjectKey
@@ -76,14 +76,10 @@ class Operator:
             on_error=metrics.observe_evaluation_error,
         )
         self._reconciler = Reconciler(
+            Outside(cluster, cluster, Events(server, clock), clock, metrics.observe_decision),
             cache=self._cache,
-            cluster=cluster,
-            agents=cluster,
             executor=Executor(cluster, cluster, cluster, self._cache),
             evaluation=self._evaluation,
-            events=Events(server, clock),
-            clock=clock,
-            observe_decision=metrics.observe_decision,
         )
         self._resync = Resync(cluster, self._cache, self._queue.add)
         self._health = HealthServer(
@@ -136,7 +132,9 @@ class Operator:
 
     def _deafness(self) -> str:
         seconds = self._informer.stalest_seconds()
-        return "" if seconds < DEAF_SECONDS else f"nothing heard of owned objects for {seconds:.0f} s"
+        return (
+            "" if seconds < DEAF_SECONDS else f"nothing heard of owned objects for {seconds:.0f} s"
+        )
 
     def _unlisted(self) -> str:
         return "" if self._informer.synced.is_set() else "owned objects are still being listed"
@@ -165,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         uvloop.run(operate(settings))
     except OperatorError as error:
-        print(f"agent_operator: {error}", file=sys.stderr)
+        sys.stderr.write(f"agent_operator: {error}\n")
         return 1
     return 0
 

@@ -91,7 +91,7 @@ class Cache:
     def replace(
         self, kind: Kind, objects: Sequence[Manifest], *, namespace: str | None = None
     ) -> None:
-        """Take a complete list of one kind, of one namespace if given; what is not in it is gone."""
+        """Take a complete list of one kind, or of one namespace of it: the rest is gone."""
         listed = {ObjectRef.of(obj) for obj in objects}
         gone = [
             ref

@@ -63,29 +63,27 @@ class _Turn:
         return ObjectKey(self.agent.metadata.namespace, self.agent.metadata.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What passes reach outside this process, as ports."""
+
+    cluster: ClusterApi
+    agents: AgentApi
+    events: EventRecorder
+    clock: Clock
+    observe_decision: Callable[[str, str], None] = lambda action, reason: None
+
+
 class Reconciler:
     """Brings AgentDeployments and what they own together, one pass at a time."""
 
     def __init__(
-        self,
-        *,
-        cache: Cache,
-        cluster: ClusterApi,
-        agents: AgentApi,
-        executor: Executor,
-        evaluation: Evaluation,
-        events: EventRecorder,
-        clock: Clock,
-        observe_decision: Callable[[str, str], None] = lambda action, reason: None,
+        self, outside: Outside, *, cache: Cache, executor: Executor, evaluation: Evaluation
     ) -> None:
-        self._observe_decision = observe_decision
+        self._outside = outside
         self._cache = cache
-        self._cluster = cluster
-        self._agents = agents
         self._executor = executor
         self._evaluation = evaluation
-        self._events = events
-        self._clock = clock
         self._troubles: dict[ObjectKey, Problem] = {}
 
     async def reconcile(self, key: ObjectKey) -> float | None:
@@ -121,7 +119,7 @@ class Reconciler:
         key = ObjectKey(agent.metadata.namespace, agent.metadata.name)
         records = self._cache.children(key)
         snapshots = frozen_revisions(records, agent)
-        sources = await read_sources(self._cluster, agent, snapshots)
+        sources = await read_sources(self._outside.cluster, agent, snapshots)
         rules = rollout_rules(agent.spec)
         state = state_of(agent.status, rules)
         seen = observe(
@@ -131,7 +129,7 @@ class Reconciler:
             sources=sources,
             evaluation=self._evaluation.latest(key),
         )
-        now = float(math.floor(self._clock.now()))
+        now = float(math.floor(self._outside.clock.now()))
         decision = decide(rules, state, seen, now)
         return _Turn(manifest, agent, rules, sources, snapshots, seen, decision, now)
 
@@ -172,7 +170,7 @@ class Reconciler:
         status = status_of(StatusInput(situation, turn.rules, turn.snapshots, previous))
         wire = status.to_manifest()
         if wire != turn.manifest.get("status"):
-            written = await self._agents.write_status(turn.manifest, wire)
+            written = await self._outside.agents.write_status(turn.manifest, wire)
             self._cache.agent_written(written)
             turn = replace(turn, manifest=written, agent=AgentDeployment.parse(written))
             await self._announce(turn, previous)
@@ -191,8 +189,8 @@ class Reconciler:
             reason=decision.reason,
             message=decision.message,
         )
-        self._observe_decision(decision.action.value, decision.reason)
-        await self._events.record(
+        self._outside.observe_decision(decision.action.value, decision.reason)
+        await self._outside.events.record(
             turn.manifest,
             reason=decision.reason,
             message=decision.message,
@@ -243,11 +241,11 @@ class Reconciler:
         """Create the Secret that signs session ids once; its content is never read or rewritten."""
         name = keys_name(turn.agent)
         ref = ObjectRef(Kind.SECRET, turn.key.namespace, name)
-        if await self._cluster.read(ref) is not None:
+        if await self._outside.cluster.read(ref) is not None:
             return None
         try:
             key = secrets.token_bytes(KEY_BYTES)
-            await self._cluster.create(keys_secret(turn.agent, key))
+            await self._outside.cluster.create(keys_secret(turn.agent, key))
         except Conflict:
             return None  # another pass was first
         log.info("child.applied", kind="Secret", name=name, created=True)
@@ -294,7 +292,7 @@ class Reconciler:
                 status=status,
                 reason="InvalidSpec",
                 message=f"{error}; fix the named fields",
-                last_transition_time=timestamp(math.floor(self._clock.now())),
+                last_transition_time=timestamp(math.floor(self._outside.clock.now())),
                 observed_generation=generation,
             )
             conditions = set_condition(conditions, new)
@@ -305,7 +303,7 @@ class Reconciler:
         }
         wire = previous.model_copy(update=changes).to_manifest()
         if wire != manifest.get("status"):
-            self._cache.agent_written(await self._agents.write_status(manifest, wire))
+            self._cache.agent_written(await self._outside.agents.write_status(manifest, wire))
 
     def _set_trouble(self, key: ObjectKey, trouble: Problem | None) -> None:
         if trouble is None:

@@ -85,7 +85,7 @@ def route_problem(route: Manifest) -> str | None:
 
 
 def is_answered(route: Manifest) -> bool:
-    """Whether every parent has said yes or no to the stored generation; until then it is in work."""
+    """Whether every parent has said yes or no to the stored generation."""
     generation, parents = (
         route["metadata"]["generation"],
         route.get("status", {}).get("parents", []),
