@@ -73,7 +73,15 @@ def judged(found: dict[str, float]) -> dict[str, float]:
 
 @asynccontextmanager
 async def running(runtime: Runtime) -> AsyncIterator[RunningAgent]:
+    """Wait until the runtime is ready, as a pod's traffic does."""
     await runtime.initialize()
+    async with serving(runtime) as agent:
+        yield agent
+
+
+@asynccontextmanager
+async def serving(runtime: Runtime) -> AsyncIterator[RunningAgent]:
+    """Serve at once, ready or not."""
     async with client(create_app(runtime)) as http, client(create_operations_app(runtime)) as ops:
         yield RunningAgent(runtime, http, ops)
     await runtime.close()

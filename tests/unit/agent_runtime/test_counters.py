@@ -13,9 +13,10 @@ from agent_runtime.runtime import build_runtime
 from agent_runtime.settings import Settings
 from agent_runtime.telemetry.judging import Ending, bad_signals
 from agent_runtime.telemetry.metrics import Outcome, Signal
-from tests.fakes.agent import RunningAgent, running
+from tests.fakes.agent import RunningAgent, running, serving
 from tests.fakes.clock import VirtualClock
 
+NOBODY_LISTENS = "redis://127.0.0.1:1"
 PIN = {"x-agent-revision": "local"}
 SettingsFactory = Callable[..., Settings]
 
@@ -300,3 +301,34 @@ async def test_tokens_and_calls_are_counted_per_model(
 )
 def test_what_makes_a_request_bad(ending: Ending, signals: set[Signal]) -> None:
     assert bad_signals(ending, Policy()) == signals
+
+
+async def test_without_the_store_a_pod_still_counts_each_session_once(
+    settings: SettingsFactory, llmock: LLMock
+) -> None:
+    runtime = build_runtime(settings(REDIS_URL=NOBODY_LISTENS))
+    async with serving(runtime) as agent:
+        llmock.fail(400, times=None, model="gpt-4o-2024-08-06")
+        session_id = str((await agent.chat())["session_id"])
+        await agent.chat("again", session_id)
+
+        assert await agent.judged() == {
+            "sessions_started": 1,
+            "sessions_bad fallback": 1,
+            "requests degraded": 2,
+            "requests_bad fallback": 2,
+        }
+
+
+async def test_without_the_store_a_session_that_began_elsewhere_is_not_started_again(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("k" * 32)
+    loaded = settings(REDIS_URL=NOBODY_LISTENS, SESSION_KEYS_FILE=str(keys))
+    async with serving(build_runtime(loaded)) as one, serving(build_runtime(loaded)) as other:
+        session_id = str((await one.chat())["session_id"])
+        await other.chat("again", session_id)
+
+        assert await one.judged() == {"sessions_started": 1, "requests ok": 1}
+        assert await other.judged() == {"requests ok": 1}

@@ -8,8 +8,7 @@ from llmock.pytest_plugin import LLMock
 
 from agent_runtime.runtime import build_runtime
 from agent_runtime.settings import Settings
-from agent_runtime.web.app import create_app
-from tests.fakes.agent import RunningAgent, client, running
+from tests.fakes.agent import RunningAgent, running, serving
 
 JSON = {"content-type": "application/json"}
 
@@ -119,9 +118,8 @@ async def test_liveness_says_how_long_the_process_is_up(agent: RunningAgent) -> 
 
 async def test_readiness_waits_for_the_store(settings: Callable[..., Settings]) -> None:
     runtime = build_runtime(settings(REDIS_URL="redis://127.0.0.1:1"))
-    async with client(create_app(runtime)) as http:
-        answer = await http.get("/ready")
-    await runtime.close()
+    async with serving(runtime) as agent:
+        answer = await agent.http.get("/ready")
 
     assert answer.status_code == 503
     assert answer.json() == {"status": "initialization_in_progress"}
@@ -143,12 +141,9 @@ async def test_a_store_that_is_away_costs_the_history_but_not_the_answer(
     settings: Callable[..., Settings], llmock: LLMock
 ) -> None:
     runtime = build_runtime(settings(REDIS_URL="redis://127.0.0.1:1"))
-    runtime.readiness.is_initialized = True
-    async with client(create_app(runtime)) as http:
-        first = (await http.post("/v1/chat", json={"message": "one"})).json()
-        body = {"message": "two", "session_id": first["session_id"]}
-        second = (await http.post("/v1/chat", json=body)).json()
-    await runtime.close()
+    async with serving(runtime) as agent:
+        first = await agent.chat("one")
+        second = await agent.chat("two", str(first["session_id"]))
 
     assert (first["warnings"], second["warnings"]) == (["session_store_unavailable"],) * 2
     assert (second["layer"], second["session_id"]) == ("primary", first["session_id"])
