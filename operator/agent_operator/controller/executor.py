@@ -15,7 +15,7 @@ from agent_operator.domain.manifest import Kind, Manifest, ObjectKey, ObjectRef
 from agent_operator.domain.naming import FIELD_MANAGER, LABEL_MANAGED_BY, MANAGED_BY
 from agent_operator.domain.observation import Problem
 from agent_operator.domain.plan import Apply, Delete, Scale, Write
-from agent_operator.errors import AccessDenied, InvalidObject, MissingApi, NotFound
+from agent_operator.errors import AccessDenied, Conflict, InvalidObject, MissingApi, NotFound
 from agent_operator.ports import AgentApi, ClusterApi, ScaleApi
 
 log = structlog.get_logger(__name__)
@@ -61,7 +61,7 @@ class Executor:
         if write.child is None:
             found = await self._cluster.read(ref)
             if found is not None:
-                problem = _foreign(agent, ref, found)
+                problem = foreign(agent, ref, found)
                 if problem is not None:
                     return problem
                 uid, owner = found["metadata"]["uid"], controller_uid(found)
@@ -98,12 +98,19 @@ class Executor:
         record = self._cache.children(_key(agent)).get(write.ref)
         if record is None:
             return  # its apply was refused; the problem says so already
-        try:
-            await self._scales.scale(
-                write.ref, write.replicas, resource_version=record.resource_version
-            )
-        except NotFound:
-            return  # deleted meanwhile: the next pass creates it again
+        version = record.resource_version
+        for attempts_left in (2, 1, 0):
+            try:
+                await self._scales.scale(write.ref, write.replicas, resource_version=version)
+                break
+            except NotFound:
+                return  # deleted meanwhile: the next pass creates it again
+            except Conflict:
+                # A Deployment just created gets its first status now: look again, decide again.
+                found = await self._cluster.read(write.ref)
+                if not attempts_left or found is None or found["metadata"]["uid"] != record.uid:
+                    raise
+                version = found["metadata"]["resourceVersion"]
         log.info("deployment.scaled", name=write.ref.name, replicas=write.replicas)
 
     async def _delete(self, agent: AgentDeployment, write: Delete) -> None:
@@ -121,7 +128,7 @@ def _key(agent: AgentDeployment) -> ObjectKey:
     return ObjectKey(agent.metadata.namespace, agent.metadata.name)
 
 
-def _foreign(agent: AgentDeployment, ref: ObjectRef, found: Manifest) -> Problem | None:
+def foreign(agent: AgentDeployment, ref: ObjectRef, found: Manifest) -> Problem | None:
     """Say whose an object is that already has the name; None when it is ours to repair."""
     owner = controller_uid(found)
     if owner == agent.metadata.uid:

@@ -16,7 +16,7 @@ from agent_operator.api.conditions import Condition, ConditionStatus, ConditionT
 from agent_operator.api.v1alpha1 import AgentDeployment, AgentDeploymentStatus, Phase
 from agent_operator.controller.cache import Cache
 from agent_operator.controller.evaluation import Evaluation, Watched
-from agent_operator.controller.executor import AgentGone, Executor
+from agent_operator.controller.executor import AgentGone, Executor, foreign
 from agent_operator.controller.observe import frozen_revisions, observe
 from agent_operator.controller.sources import Sources, read_sources
 from agent_operator.domain.canonical import content_hash
@@ -31,13 +31,14 @@ from agent_operator.domain.resources.controller_revision import controller_revis
 from agent_operator.domain.resources.secret import KEY_BYTES, keys_secret
 from agent_operator.domain.revision import snapshot
 from agent_operator.domain.rollout.codec import state_of, timestamp
+from agent_operator.domain.rollout.context import hold
 from agent_operator.domain.rollout.machine import decide
 from agent_operator.domain.rollout.rules import RolloutRules, rollout_rules
 from agent_operator.domain.rollout.state import LIVE, Action, Decision, State
 from agent_operator.domain.rollout.traffic import effective_weight, serving_plan
 from agent_operator.domain.serving import ServingPlan, Snapshot
 from agent_operator.domain.status import TRANSIENT, StatusInput, status_of
-from agent_operator.errors import Conflict, InvalidSpec
+from agent_operator.errors import Conflict, InvalidSpec, NamespaceTerminating
 from agent_operator.ports import AgentApi, Clock, ClusterApi, EventRecorder
 
 log = structlog.get_logger(__name__)
@@ -103,10 +104,14 @@ class Reconciler:
             self._forget(key)
             self._cache.drop_agent(key)
             return None
+        except NamespaceTerminating:
+            return None  # everything in it is going; its DELETED event ends the matter
 
     async def _pass(self, manifest: Manifest, agent: AgentDeployment) -> float | None:
         turn = await self._decide(manifest, agent)
-        turn = await self._freeze(turn)
+        turn, trouble = await self._freeze(turn)
+        if trouble is not None:
+            return await self._wait_for(turn, trouble)
         turn = await self._record(turn)
         trouble = await self._act(turn)
         if trouble != self._troubles.get(turn.key):
@@ -114,6 +119,13 @@ class Reconciler:
             turn = await self._record(turn)
         self._measure(turn)
         return _come_back(turn, trouble)
+
+    async def _wait_for(self, turn: _Turn, trouble: Problem) -> float:
+        """Stay where the status says it is, and say what keeps the next revision from starting."""
+        self._set_trouble(turn.key, trouble)
+        state = state_of(turn.agent.status, turn.rules)
+        await self._record(replace(turn, decision=hold(state, trouble)))
+        return _ASK_AGAIN_SECONDS
 
     async def _decide(self, manifest: Manifest, agent: AgentDeployment) -> _Turn:
         key = ObjectKey(agent.metadata.namespace, agent.metadata.name)
@@ -133,26 +145,23 @@ class Reconciler:
         decision = decide(rules, state, seen, now)
         return _Turn(manifest, agent, rules, sources, snapshots, seen, decision, now)
 
-    async def _freeze(self, turn: _Turn) -> _Turn:
+    async def _freeze(self, turn: _Turn) -> tuple[_Turn, Problem | None]:
         """Write the snapshot of a revision before the status names it for the first time."""
         state = turn.decision.state
         named = {revision for revision in (state.stable, state.candidate) if revision}
         missing = named - turn.snapshots.keys()
         if not missing:
-            return turn
+            return turn, None
         if missing != {turn.sources.wanted}:
-            lost = ", ".join(sorted(missing - {turn.sources.wanted}))
-            raise SnapshotLost(f"ControllerRevision of {lost} is gone and the spec is another one")
+            return turn, _snapshot_lost(missing - {turn.sources.wanted})
         frozen = snapshot(turn.agent, turn.sources.files)
         manifests = [controller_revision(turn.agent, frozen)]
         if frozen.files:
             manifests.append(revision_configmap(turn.agent, frozen))
         applies = [Apply(manifest, content_hash(manifest)) for manifest in manifests]
         trouble = await self._executor.carry_out(turn.agent, applies)
-        if trouble is not None:
-            self._set_trouble(turn.key, trouble)
-            raise Conflict(f"revision {frozen.revision} was not frozen: {trouble.message}")
-        return replace(turn, snapshots={**turn.snapshots, frozen.revision: frozen})
+        snapshots = {**turn.snapshots, frozen.revision: frozen}
+        return replace(turn, snapshots=snapshots), trouble
 
     async def _record(self, turn: _Turn) -> _Turn:
         """Write the status if it differs; tell people once what was decided."""
@@ -241,8 +250,9 @@ class Reconciler:
         """Create the Secret that signs session ids once; its content is never read or rewritten."""
         name = keys_name(turn.agent)
         ref = ObjectRef(Kind.SECRET, turn.key.namespace, name)
-        if await self._outside.cluster.read(ref) is not None:
-            return None
+        found = await self._outside.cluster.read(ref)
+        if found is not None:
+            return foreign(turn.agent, ref, found)
         try:
             key = secrets.token_bytes(KEY_BYTES)
             await self._outside.cluster.create(keys_secret(turn.agent, key))
@@ -316,10 +326,6 @@ class Reconciler:
         self._troubles.pop(key, None)
 
 
-class SnapshotLost(Conflict):
-    """A revision in use has lost its ControllerRevision and nothing can rebuild it now."""
-
-
 def numbered(
     snapshots: Mapping[str, Snapshot], stable: str, *, is_stable: bool
 ) -> dict[str, Snapshot]:
@@ -329,6 +335,15 @@ def numbered(
     if not is_stable or (current.number == highest and highest > 0):
         return dict(snapshots)
     return {**snapshots, stable: replace(current, number=highest + 1)}
+
+
+def _snapshot_lost(revisions: set[str]) -> Problem:
+    names = ", ".join(sorted(revisions))
+    message = (
+        f"the ControllerRevision of {names} is gone: its pods stay as they are; set the spec back "
+        "to that revision once, and it is frozen again"
+    )
+    return Problem("SnapshotLost", message)
 
 
 def _has_settled(state: State) -> bool:

@@ -99,6 +99,9 @@ def canary_starting(turn: Pass) -> Decision:
     if turn.seen.traffic.problem is not None:
         # Infrastructure never rejects a revision: the deadline does not run meanwhile.
         return hold(replace(state, progress_since=None), turn.seen.traffic.problem)
+    if turn.seen.traffic.weights is None:
+        message = f"candidate {turn.candidate} waits until the route can be read back"
+        return hold(replace(state, progress_since=None), Problem("RoutePending", message))
     if state.progress_since is None:
         state = replace(state, progress_since=turn.now)
     step = turn.rules.steps[0]

@@ -37,7 +37,12 @@ def serving_plan(
         if revision is not None
     ]
     revisions += [
-        ServingRevision(snapshots[entry.revision], weight=0, min_replicas=1, pinned=True)
+        ServingRevision(
+            snapshots[entry.revision],
+            weight=0,
+            min_replicas=1,
+            pinned=seen.track(entry.revision).ready > 0,
+        )
         for entry in reversed(state.draining)  # pins of the oldest are the first to be left out
         if entry.revision in snapshots
     ]
