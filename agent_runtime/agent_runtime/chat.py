@@ -58,29 +58,29 @@ class ChatService:
             conversation = self._conversations.identify(session_id, has_pin=has_pin)
             with structlog.contextvars.bound_contextvars(session_id=conversation.id.key):
                 try:
-                    answer = await self._answer(conversation, message, monitor)
+                    answer = await self._answer(conversation, message, monitor=monitor)
                 except asyncio.CancelledError:
                     self._conversations.abandon(conversation)
                     ending = Ending(Outcome.CANCELLED, monitor.seconds)
-                    await self._settle(conversation, ending, monitor)
+                    await self._settle(conversation, ending, monitor=monitor)
                     raise
-                ending = _ending(answer, message, monitor.seconds)
-                await self._settle(conversation, ending, monitor)
+                ending = _ending(answer, message, seconds=monitor.seconds)
+                await self._settle(conversation, ending, monitor=monitor)
                 return Reply(answer, conversation)
 
     async def _answer(
-        self, conversation: Conversation, message: str, monitor: AgentMonitor
+        self, conversation: Conversation, message: str, *, monitor: AgentMonitor
     ) -> Answer:
         try:
             history = await self._conversations.history(conversation)
-            return await self._agent.answer(history, message, monitor)
+            return await self._agent.answer(history, message, monitor=monitor)
         except Exception as error:  # a defect of ours must not become the user's 500
             _log_defect("chat.failed", error)
             monitor.record_fallback("static_fallback", reason=Failure.UNEXPECTED)
             return Answer(STATIC_TEXTS[Failure.UNEXPECTED], Layer.STATIC, chain_length=0)
 
     async def _settle(
-        self, conversation: Conversation, ending: Ending, monitor: AgentMonitor
+        self, conversation: Conversation, ending: Ending, *, monitor: AgentMonitor
     ) -> None:
         """Count the request even if the client leaves while the session is being written."""
         monitor.finish(chain_length=ending.chain_length, outcome=ending.outcome)
@@ -96,7 +96,7 @@ class ChatService:
             _log_defect("chat.not_counted", error)
 
 
-def _ending(answer: Answer, message: str, seconds: float) -> Ending:
+def _ending(answer: Answer, message: str, *, seconds: float) -> Ending:
     """Remember what a model answered; a static text is no part of the conversation."""
     turn = None if answer.layer is Layer.STATIC else Turn(message, answer.text)
     return Ending(_OUTCOMES[answer.layer], seconds, answer.chain_length, turn)

@@ -98,7 +98,7 @@ def build_runtime(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Runtime
         revision=settings.identity.revision,
     )
     service = ChatService(
-        _agent(settings, models, clock),
+        _agent(settings, models, clock=clock),
         conversations,
         judge=judge,
         metrics=metrics,
@@ -117,7 +117,7 @@ def build_runtime(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Runtime
     )
 
 
-def _agent(settings: Settings, models: list[ChatModel], clock: Clock) -> Agent:
+def _agent(settings: Settings, models: list[ChatModel], *, clock: Clock) -> Agent:
     limits = AgentLimits(
         deadline_seconds=settings.agent.request_deadline_seconds,
         llm_timeout_seconds=settings.model.timeout_seconds,

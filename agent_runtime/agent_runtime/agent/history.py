@@ -19,7 +19,7 @@ class Turn:
 
 
 def call_messages(
-    system_prompt: str, history: list[Turn], message: str, *, max_history_tokens: int
+    system_prompt: str, history: list[Turn], *, message: str, max_history_tokens: int
 ) -> "list[ChatCompletionMessageParam]":
     """Return system prompt, as many of the latest turns as fit, and the new message."""
     messages: list[ChatCompletionMessageParam] = [{"role": "system", "content": system_prompt}]

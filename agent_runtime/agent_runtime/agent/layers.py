@@ -54,12 +54,12 @@ class Agent:
         self._limits = limits
         self._clock = clock
 
-    async def answer(self, history: list[Turn], message: str, monitor: AgentMonitor) -> Answer:
+    async def answer(self, history: list[Turn], message: str, *, monitor: AgentMonitor) -> Answer:
         """Ask the models in order, each until its share of the deadline; else answer statically."""
         messages = call_messages(
             self._system_prompt,
             history,
-            message,
+            message=message,
             max_history_tokens=self._limits.history_max_tokens,
         )
         started = self._clock.now()

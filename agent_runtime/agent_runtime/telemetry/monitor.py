@@ -97,18 +97,19 @@ class AgentMonitor:
         except Exception as error:
             # The type only: a provider's message may quote the prompt or part of the key.
             self.record_llm_call(
-                model, "error", time.monotonic() - started, record, error=type(error).__name__
+                model, record, status="error", started=started, error=type(error).__name__
             )
             raise
         except BaseException:
-            self.record_llm_call(model, "cancelled", time.monotonic() - started, record)
+            self.record_llm_call(model, record, status="cancelled", started=started)
             raise
-        self.record_llm_call(model, "success", time.monotonic() - started, record)
+        self.record_llm_call(model, record, status="success", started=started)
 
     def record_llm_call(
-        self, model: str, status: str, seconds: float, record: CallRecord, **fields: str
+        self, model: str, record: CallRecord, *, status: str, started: float, **fields: str
     ) -> None:
-        """Count one LLM call and log it as `llm_call`."""
+        """Count one LLM call, begun at monotonic time `started`, and log it as `llm_call`."""
+        seconds = time.monotonic() - started
         self._metrics.llm_seconds.labels(model, status).observe(seconds)
         self._metrics.llm_tokens.labels(model, "input").inc(record.input_tokens)
         self._metrics.llm_tokens.labels(model, "output").inc(record.output_tokens)
