@@ -60,11 +60,11 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._judged_counters()
-        self._gauge("active_agent_sessions", "Agent workflows in flight", active_sessions)
+        self._gauge("active_agent_sessions", "Agent workflows in flight", read=active_sessions)
         self._gauge(
             "agent_open_sessions",
             "Conversations begun here and neither ended nor idle for too long",
-            open_sessions,
+            read=open_sessions,
         )
         self._calls(list(models))
 
@@ -75,20 +75,26 @@ class Metrics:
         self.sessions_started = counter(
             "agent_sessions_started_total",
             "Sessions whose first request on this revision is finished",
-            ("segment",),
-            [(SEGMENT,)],
+            labels=("segment",),
+            combinations=[(SEGMENT,)],
         )
         self.sessions_bad = counter(
             "agent_sessions_bad_total",
             "Sessions at their first bad request, per signal",
-            ("signal", "segment"),
-            signals,
+            labels=("signal", "segment"),
+            combinations=signals,
         )
         self.requests = counter(
-            "agent_requests_total", "Requests by outcome", ("outcome", "segment"), outcomes
+            "agent_requests_total",
+            "Requests by outcome",
+            labels=("outcome", "segment"),
+            combinations=outcomes,
         )
         self.requests_bad = counter(
-            "agent_requests_bad_total", "Bad requests by signal", ("signal", "segment"), signals
+            "agent_requests_bad_total",
+            "Bad requests by signal",
+            labels=("signal", "segment"),
+            combinations=signals,
         )
         self.sessions_pinned = counter(
             "agent_sessions_pinned_total",
@@ -97,11 +103,11 @@ class Metrics:
         self.fallbacks = counter(
             "agent_fallback_total",
             "Uses of each layer below the primary model",
-            ("fallback_type",),
-            [(kind,) for kind in FALLBACK_TYPES],
+            labels=("fallback_type",),
+            combinations=[(kind,) for kind in FALLBACK_TYPES],
         )
 
-    def _gauge(self, name: str, documentation: str, read: Callable[[], int]) -> None:
+    def _gauge(self, name: str, documentation: str, *, read: Callable[[], int]) -> None:
         Gauge(name, documentation, registry=self.registry).set_function(read)
 
     def _calls(self, models: list[str]) -> None:
@@ -130,18 +136,21 @@ class Metrics:
         self.llm_tokens = self._counter(
             "llm_tokens_total",
             "Tokens as the provider counted them",
-            ("model", "direction"),
-            [(model, direction) for model in models for direction in ("input", "output")],
+            labels=("model", "direction"),
+            combinations=[
+                (model, direction) for model in models for direction in ("input", "output")
+            ],
         )
 
     def _counter(
         self,
         name: str,
         documentation: str,
-        label_names: Sequence[str] = (),
+        *,
+        labels: Sequence[str] = (),
         combinations: Iterable[tuple[str, ...]] = (),
     ) -> Counter:
-        counter = Counter(name, documentation, label_names, registry=self.registry)
+        counter = Counter(name, documentation, labels, registry=self.registry)
         for values in combinations:
             counter.labels(*values)
         return counter
