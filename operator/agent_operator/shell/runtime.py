@@ -12,6 +12,7 @@ import structlog
 
 from agent_operator.adapters.connection import Connection
 from agent_operator.api.v1alpha1 import GROUP
+from agent_operator.domain.naming import FIELD_MANAGER
 from agent_operator.shell.handlers import OnAgentEvent, registry
 from agent_operator.shell.storage import NoDiffBase, NoProgress
 
@@ -84,6 +85,8 @@ async def _run_kopf(
         registry=handlers,
         settings=kopf_settings(),
         standalone=True,
+        # kopf's own default asks for the name of the user, and a container's user has none.
+        identity=FIELD_MANAGER,
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop_flag,
