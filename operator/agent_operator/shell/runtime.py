@@ -5,7 +5,7 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import kopf
 import structlog
@@ -86,7 +86,7 @@ async def _run_kopf(
         settings=kopf_settings(),
         standalone=True,
         # kopf's own default asks for the name of the user, and a container's user has none.
-        identity=FIELD_MANAGER,
+        identity=cast(Any, FIELD_MANAGER),  # of a type that kopf does not export
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop_flag,
