@@ -80,8 +80,8 @@ class ModelConfig(_Group):
 
     meaningful_when_empty = frozenset({"FALLBACK_MODEL"})
 
-    api_key: ApiKey = Field(alias="OPENAI_API_KEY")
     base_url: HttpUrl | None = Field(default=None, alias="OPENAI_BASE_URL")
+    api_key: ApiKey | None = Field(default=None, validate_default=True, alias="OPENAI_API_KEY")
     revision: str = Field("", max_length=253, alias="MODEL_REVISION")
     name: str = Field("gpt-4o-2024-08-06", max_length=253, alias="MODEL_NAME")
     temperature: float = Field(0.1, ge=0, le=2, alias="MODEL_TEMPERATURE")
@@ -92,6 +92,14 @@ class ModelConfig(_Group):
     fallback_api_key: ApiKey | None = Field(
         default=None, validate_default=True, alias="FALLBACK_API_KEY"
     )
+
+    @field_validator("api_key")
+    @classmethod
+    def _key_or_own_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Let only a server of one's own go without a key."""
+        if value is None and info.data.get("base_url") is None:
+            raise ValueError("required, unless OPENAI_BASE_URL names a server that needs no key")
+        return value
 
     @field_validator("name")
     @classmethod

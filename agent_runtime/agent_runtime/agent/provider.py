@@ -70,9 +70,12 @@ def _count(tokens: object) -> int:
     return tokens if isinstance(tokens, int) and tokens > 0 else 0
 
 
+NO_KEY = "none"  # the SDK insists on one; only servers that need none get it
+
+
 def chat_models(config: ModelConfig) -> list[ChatModel]:
     """Build the models in the order they are asked: the primary, then the fallback if any."""
-    key = config.api_key.get_secret_value()
+    key = config.api_key.get_secret_value() if config.api_key else NO_KEY
     base_url = str(config.base_url) if config.base_url else None
     primary = ChatModel(config.name, _client(key, base_url), config)
     if not config.fallback:

@@ -122,7 +122,9 @@ def test_any_other_empty_value_means_unset(environment: Environment) -> None:
 def test_a_line_break_after_a_key_is_dropped(environment: Environment) -> None:
     environment(OPENAI_API_KEY=f"{SECRET}\n")
 
-    assert load_settings().model.api_key.get_secret_value() == SECRET
+    key = load_settings().model.api_key
+    assert key is not None
+    assert key.get_secret_value() == SECRET
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,8 @@ def test_a_store_url_of_another_kind_is_refused(environment: Environment, url: s
     environment(REDIS_URL=url)
 
     assert problems().keys() == {"REDIS_URL"}
+
+
+def test_a_server_of_ones_own_needs_no_key(environment: Environment) -> None:
+    environment(OPENAI_API_KEY="", OPENAI_BASE_URL="http://llm.internal/v1")
+    assert load_settings().model.api_key is None
