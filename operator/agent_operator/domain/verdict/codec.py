@@ -41,10 +41,11 @@ def from_dict(data: Mapping[str, Any]) -> AnalysisState:
 
 
 def _evidence_to_dict(evidence: SignalEvidence) -> dict[str, Any]:
-    limit = evidence.limit
-    return {
-        "limit": [limit.maximum, limit.share] if limit else None,
-        "stableShare": evidence.stable_share,
+    limit, share = evidence.limit, evidence.stable_share
+    # Absent, not null: the API server stores no nulls that arrive in a merge patch.
+    optional: dict[str, Any] = {} if limit is None else {"limit": [limit.maximum, limit.share]}
+    optional |= {} if share is None else {"stableShare": share}
+    return optional | {
         "prior": [evidence.prior.bad, evidence.prior.sessions],
         "regression": _wealth_to_dict(evidence.regression),
         "breach": _wealth_to_dict(evidence.breach),
@@ -60,7 +61,7 @@ def _evidence_to_dict(evidence: SignalEvidence) -> dict[str, Any]:
 
 
 def _evidence(data: Mapping[str, Any]) -> SignalEvidence:
-    limit, share = data["limit"], data["stableShare"]
+    limit, share = data.get("limit"), data.get("stableShare")
     evidence = SignalEvidence(
         limit=None if limit is None else Limit(*_shares(limit, length=2)),
         stable_share=None if share is None else _number(share),

@@ -31,6 +31,11 @@ def test_a_state_comes_back_from_json_exactly(state: AnalysisState) -> None:
     assert from_dict(json.loads(json.dumps(to_dict(state), allow_nan=False))) == state
 
 
+def test_nothing_in_evidence_is_null() -> None:
+    # A merge patch takes null for "remove": what was written would not be what is read.
+    assert "null" not in json.dumps(to_dict(fresh(BY)))
+
+
 def test_whole_numbers_may_come_back_as_floats_and_the_other_way_round() -> None:
     as_floats = json.loads(json.dumps(to_dict(long_state())), parse_int=float)
     assert from_dict(as_floats) == long_state()
