@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import loading, machine, namespaces
+from localcluster.any_cluster import AnyCluster
 from localcluster.api import Api, is_node_ready
-from localcluster.binaries import binary, kubectl
+from localcluster.binaries import binary
 from localcluster.configuration import ClusterSpec
 from localcluster.errors import LocalClusterError
 from localcluster.folders import DEFAULT_STATE, StateFolder, locked, remove_tree
@@ -24,8 +23,8 @@ READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """A running cluster."""
+class Cluster(AnyCluster):
+    """A running cluster of ours."""
 
     state: StateFolder
 
@@ -35,24 +34,14 @@ class Cluster:
         return self.state.kubeconfig
 
     @property
+    def folder(self) -> Path:
+        """Keys and certificates; `down` removes them."""
+        return self.state.pki
+
+    @property
     def audit_log(self) -> Path:
         """JSON lines: every request of people and operators to the API server (not of the node)."""
         return self.state.logs / "audit.log"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Environment for child processes: KUBECONFIG, and the cluster's kubectl first on PATH."""
-        path = os.pathsep.join((str(kubectl().parent), os.environ.get("PATH", "")))
-        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": path}
-
-    def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        """Run kubectl and return its output; `text` is its standard input."""
-        command = [str(kubectl()), "--kubeconfig", str(self.kubeconfig), *arguments]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        if done.returncode:
-            short = " ".join(arguments[:6])
-            raise LocalClusterError(f"`kubectl {short}` failed: {done.stderr.strip()[-2000:]}")
-        return done.stdout
 
     def load_image(self, archive: Archive) -> None:
         """Import a built image, so that pods can name it."""

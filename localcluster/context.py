@@ -30,18 +30,22 @@ def copied_sources(dockerfile: str) -> list[str]:
     return sources
 
 
-def stage(folder: Path, dockerfile: str, target: Path) -> None:
+def stage(folder: Path, dockerfile: Path, target: Path) -> None:
     """Copy the files of `folder` that `dockerfile` names to `target`, without caches of tools."""
-    for pattern in copied_sources(dockerfile):
+    for pattern in copied_sources(dockerfile.read_text()):
         relative = pattern.strip("/") or "."
         found = [folder] if relative == "." else sorted(folder.glob(relative))
         if not found:
             raise LocalClusterError(f"COPY {pattern}: there is no such file in {folder}")
         for source in found:
             _copy(source, target / source.relative_to(folder))
-    ignored = folder / ".dockerignore"
-    if ignored.exists():
-        shutil.copy2(ignored, target)
+    for ignored in (
+        dockerfile.with_name(f"{dockerfile.name}.dockerignore"),
+        folder / ".dockerignore",
+    ):
+        if ignored.exists():
+            shutil.copy2(ignored, target / ".dockerignore")
+            return
 
 
 def _copy(source: Path, target: Path) -> None:

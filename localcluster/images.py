@@ -84,7 +84,7 @@ def image(
     with scratch_folder() as scratch:
         staged = scratch / "context"
         staged.mkdir()
-        stage(folder, text, staged)
+        stage(folder, path, staged)
         digest = content_hash(staged, text, arguments)
         archive = Archive(name if has_tag(name) else f"{name}:{digest}", digest)
         if archive.path.exists():

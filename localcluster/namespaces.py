@@ -57,21 +57,21 @@ def _is_first_of_namespace(pid: int) -> bool:
 
 def start(state: StateFolder, network: Network, lock: int) -> None:
     """Start and connect the namespaces; they keep the file descriptor `lock` open for life."""
-    log = (state.logs / "node.log").open("ab")
-    command = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc"]
+    # A session and a parent of its own: it outlives the caller and is nobody's zombie.
+    command = ["setsid", "--fork", "unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc"]
     python = [sys.executable, "-m", MODULE, str(state.path)]
-    with log:
-        holder = subprocess.Popen(
+    with (state.logs / "node.log").open("ab") as log:
+        subprocess.run(
             [*command, *python],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=REPOSITORY,
-            start_new_session=True,
             pass_fds=(lock,),
+            check=True,
         )
     while (first := first_process(state)) is None:
-        if holder.poll() is not None:
+        if not processes(state):
             raise LocalClusterError(f"the namespaces cannot be made: {tail(state, 'node')}")
         time.sleep(0.02)
     _connect(state.node, network, first)

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from string import Template
 
 from localcluster.addons.registry import Addon, chosen
+from localcluster.any_cluster import AnyCluster
 from localcluster.binaries import binary
-from localcluster.cluster import Cluster
 from localcluster.credentials import Authority
 from localcluster.errors import LocalClusterError
 from localcluster.images import Archive
@@ -19,7 +19,7 @@ PART = "app.kubernetes.io/part-of=localcluster"
 ADAPTER_HOST = "DNS:metrics-adapter.monitoring.svc"
 
 
-def install(cluster: Cluster, *names: str) -> None:
+def install(cluster: AnyCluster, *names: str) -> None:
     """Install the named add-ons (all without names) and wait until they work; idempotent."""
     addons = chosen(list(names))
     archives = {addon.name: addon.build() for addon in addons}
@@ -35,7 +35,7 @@ def install(cluster: Cluster, *names: str) -> None:
             wait.result()
 
 
-def _define(cluster: Cluster, addons: list[Addon]) -> None:
+def _define(cluster: AnyCluster, addons: list[Addon]) -> None:
     files = [binary(name) for addon in addons for name in addon.custom_resources]
     if files:
         text = "\n---\n".join(file.read_text() for file in files)
@@ -43,21 +43,21 @@ def _define(cluster: Cluster, addons: list[Addon]) -> None:
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
 
-def _apply(cluster: Cluster, text: str) -> None:
+def _apply(cluster: AnyCluster, text: str) -> None:
     options = ("--server-side", "--force-conflicts", "--field-manager=localcluster")
     cluster.kubectl("apply", *options, "-f", "-", text=text)
 
 
-def _manifest(cluster: Cluster, addon: Addon, archive: Archive) -> str:
+def _manifest(cluster: AnyCluster, addon: Addon, archive: Archive) -> str:
     values = {"IMAGE": archive.name}
     if addon.name == "metrics-adapter":
         values |= _adapter_certificate(cluster)
     return Template(addon.manifest).safe_substitute(values)
 
 
-def _adapter_certificate(cluster: Cluster) -> dict[str, str]:
+def _adapter_certificate(cluster: AnyCluster) -> dict[str, str]:
     """Return the adapter's certificate, key and authority; they last as long as the cluster."""
-    folder = cluster.state.pki / "metrics-adapter"
+    folder = cluster.folder / "metrics-adapter"
     if not (folder / "server.crt").exists():
         authority = Authority(folder, "metrics-adapter-ca")
         authority.sign("server", subject="/CN=metrics-adapter", hosts=(ADAPTER_HOST,))
@@ -79,7 +79,7 @@ def _waits(addons: list[Addon]) -> list[tuple[str, ...]]:
     return waits
 
 
-def _wait(cluster: Cluster, condition: str, *what: str) -> None:
+def _wait(cluster: AnyCluster, condition: str, *what: str) -> None:
     try:
         timeout = f"--timeout={WAIT_SECONDS}s"
         cluster.kubectl("wait", f"--for=condition={condition}", *what, timeout)

@@ -1,0 +1,3 @@
+"""What all tests share: the cluster fixtures."""
+
+pytest_plugins = ["localcluster.pytest_plugin"]
