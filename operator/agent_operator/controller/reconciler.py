@@ -30,7 +30,7 @@ from agent_operator.domain.resources.configmap import revision_configmap
 from agent_operator.domain.resources.controller_revision import controller_revision
 from agent_operator.domain.resources.secret import KEY_BYTES, keys_secret
 from agent_operator.domain.revision import snapshot
-from agent_operator.domain.rollout.codec import state_of, timestamp
+from agent_operator.domain.rollout.codec import evidence_problem, state_of, timestamp
 from agent_operator.domain.rollout.context import hold
 from agent_operator.domain.rollout.machine import decide
 from agent_operator.domain.rollout.rules import RolloutRules, rollout_rules
@@ -134,6 +134,12 @@ class Reconciler:
         sources = await read_sources(self._outside.cluster, agent, snapshots)
         rules = rollout_rules(agent.spec)
         state = state_of(agent.status, rules)
+        lost = evidence_problem(agent.status)
+        if lost is not None:
+            log.warning("evidence.lost", object=f"{key.namespace}/{key.name}", problem=lost)
+            await self._outside.events.record(
+                manifest, reason="EvidenceLost", message=lost, warning=True
+            )
         seen = observe(
             agent,
             state,

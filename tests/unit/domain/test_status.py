@@ -6,6 +6,7 @@ from agent_operator.api.conditions import ConditionStatus, find_condition
 from agent_operator.api.v1alpha1 import AgentDeploymentStatus, Phase
 from agent_operator.domain.conditions import Situation
 from agent_operator.domain.observation import NotMeasured, Problem
+from agent_operator.domain.rollout.codec import evidence_problem, state_of
 from agent_operator.domain.rollout.state import Decision
 from agent_operator.domain.serving import Snapshot
 from agent_operator.domain.status import StatusInput, status_of
@@ -190,3 +191,16 @@ def test_a_status_with_all_there_is_to_say_stays_small(book: Book) -> None:
         book.world.rules = replace(book.world.rules, is_paused=True)
         book.write(book.world.measure(counted(20, bad=1), counted(380, bad=8)))
     assert len(str(book.status.to_manifest())) < 16 * 1024
+
+
+def test_damaged_evidence_starts_afresh_and_says_so(book: Book) -> None:
+    book.world.wanted = "two"
+    book.settle()
+    book.write(book.world.measure(counted(10), counted(190)))
+    assert evidence_problem(book.status) is None
+    assert state_of(book.status, book.world.rules) == book.world.state
+    damaged = book.status.model_copy(update={"evidence": {"analysis": {"signals": "?"}}})
+    assert "unreadable" in str(evidence_problem(damaged))
+    analysis = state_of(damaged, book.world.rules).analysis
+    assert analysis is not None
+    assert analysis.step_sessions == 0

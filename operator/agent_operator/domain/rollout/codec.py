@@ -72,17 +72,32 @@ def state_of(status: api.AgentDeploymentStatus | None, rules: RolloutRules) -> R
     )
 
 
+def evidence_problem(status: api.AgentDeploymentStatus | None) -> str | None:
+    """Say why the evidence of a live candidate cannot be read; None when it can."""
+    if status is None or status.rollout is None or State(status.rollout.state.value) not in LIVE:
+        return None
+    try:
+        _stored_analysis(status.evidence or {})
+    except ValueError as error:
+        return f"{error}; the candidate collects its sessions again"
+    return None
+
+
 def _analysis(
     evidence: Mapping[str, Any], rollout: api.RolloutStatus, rules: RolloutRules
 ) -> AnalysisState:
+    try:
+        return _stored_analysis(evidence)
+    except ValueError:
+        # No evidence is safe, it can only delay a promotion; `evidence_problem` says so.
+        return start_step(fresh(rules.analysis), weight=rollout.weight)
+
+
+def _stored_analysis(evidence: Mapping[str, Any]) -> AnalysisState:
     analysis = evidence.get("analysis")
-    if isinstance(analysis, Mapping):
-        try:
-            return codec.from_dict(analysis)
-        except ValueError:
-            # Damaged by hand: no evidence is safe, it can only delay a promotion.
-            return start_step(fresh(rules.analysis), weight=rollout.weight)
-    return start_step(fresh(rules.analysis), weight=rollout.weight)
+    if not isinstance(analysis, Mapping):
+        raise ValueError("status.evidence is missing")
+    return codec.from_dict(analysis)
 
 
 def _rejection(rejected: api.RejectedStatus | None) -> Rejection | None:
