@@ -58,6 +58,7 @@ class Prometheus:
     def __init__(self, client: PrometheusConnect, *, timeout_seconds: float) -> None:
         self._client = client
         self._timeout_seconds = timeout_seconds
+        self._chunks = asyncio.Semaphore(CONCURRENT_QUERIES)
         self._threads = Threads(CONCURRENT_QUERIES)
 
     @classmethod
@@ -80,8 +81,12 @@ class Prometheus:
             unique[start : start + AGENTS_PER_QUERY]
             for start in range(0, len(unique), AGENTS_PER_QUERY)
         ]
-        found = await asyncio.gather(*(self._chunk(chunk, moment) for chunk in chunks))
-        return {track: reading for part in found for track, reading in part.items()}
+        try:
+            async with asyncio.TaskGroup() as group:
+                parts = [group.create_task(self._chunk(chunk, moment)) for chunk in chunks]
+        except* MetricsUnavailable as failures:
+            raise _first(failures) from None
+        return {track: reading for part in parts for track, reading in part.result().items()}
 
     def close(self) -> None:
         """Close idle connections."""
@@ -90,12 +95,16 @@ class Prometheus:
     async def _chunk(
         self, agents: Sequence[ObjectKey], moment: "_Moment"
     ) -> Mapping[tuple[ObjectKey, str], Reading]:
-        counters = list(Counter)
-        queries = [counter_query(counter, agents, moment.window_seconds) for counter in counters]
-        queries.append(sample_time_query(agents))
-        *values, times = await asyncio.gather(*(self._query(one, moment.at) for one in queries))
+        async with self._chunks:  # one query after the other: a failing Prometheus gets one
+            values = {
+                counter: await self._query(
+                    counter_query(counter, agents, moment.window_seconds), moment.at
+                )
+                for counter in Counter
+            }
+            times = await self._query(sample_time_query(agents), moment.at)
         return readings_of(
-            dict(zip(counters, values, strict=True)),
+            values,
             times,
             agents=frozenset(agents),
             at=moment.at,
@@ -108,7 +117,7 @@ class Prometheus:
                 self._client.custom_query,
                 query,
                 {"time": f"{at:.3f}", "timeout": f"{self._timeout_seconds:g}s"},
-                seconds=2 * self._timeout_seconds,  # its turn has to come first
+                seconds=self._timeout_seconds + 1.0,  # the transport's own limit comes first
             )
         except TimeoutError:
             raise MetricsUnavailable("TimedOut", "Prometheus did not answer in time") from None
@@ -121,6 +130,11 @@ class Prometheus:
 class _Moment:
     at: float
     window_seconds: float
+
+
+def _first(failures: BaseExceptionGroup[MetricsUnavailable]) -> MetricsUnavailable:
+    one = failures.exceptions[0]
+    return one if isinstance(one, MetricsUnavailable) else _first(one)
 
 
 def samples_of(result: Any, *, at: float) -> list[Sample]:

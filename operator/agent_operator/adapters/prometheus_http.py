@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 from prometheus_api_client import PrometheusConnect
 from requests.adapters import HTTPAdapter
 
@@ -71,12 +72,12 @@ class Transport(HTTPAdapter):
         try:
             response = super().send(request, *args, **{**options, "stream": True})
             body = _read(response, deadline)
-        except requests.Timeout as error:
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise MetricsUnavailable("TimedOut", "Prometheus did not answer in time") from error
         except requests.exceptions.SSLError as error:
             message = "the certificate of Prometheus is not trusted"
             raise MetricsUnavailable("TlsFailed", message) from error
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             message = f"Prometheus cannot be reached ({type(error).__name__})"
             raise MetricsUnavailable("Unreachable", message) from error
         _check_status(response.status_code, body)
