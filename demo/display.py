@@ -1,0 +1,67 @@
+"""Shows the tree while the story runs: live on a terminal, else once for each change."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from demo.progress import seconds
+from demo.reading import Objects, Picture, picture
+from demo.tally import Tally
+from demo.tree import frame
+
+FRAMES_PER_SECOND = 4
+
+
+async def show(objects: Objects, tally: Tally, console: Console) -> None:
+    """Draw until cancelled; the last frame stays on the screen."""
+    if console.is_terminal:
+        await _show_live(objects, tally, console)
+    else:
+        await _print_changes(objects, tally, console)
+
+
+async def _show_live(objects: Objects, tally: Tally, console: Console) -> None:
+    with Live(console=console, auto_refresh=False) as live:
+        try:
+            while True:
+                _draw(live, objects, tally)
+                await asyncio.sleep(1 / FRAMES_PER_SECOND)
+        finally:
+            _draw(live, objects, tally)
+
+
+def _draw(live: Live, objects: Objects, tally: Tally) -> None:
+    seen = picture(objects)
+    if seen is not None:
+        live.update(frame(seen, tally, seconds=seconds()), refresh=True)
+
+
+async def _print_changes(objects: Objects, tally: Tally, console: Console) -> None:
+    shown: tuple[Any, ...] = ()
+    decided = ""
+    while True:
+        seen = picture(objects)
+        if seen is not None and _milestone(seen) != shown:
+            shown, decided = _milestone(seen), _decision(seen)
+            console.print(frame(seen, tally, seconds=seconds()), soft_wrap=True)
+        elif seen is not None and _decision(seen) != decided:
+            decided = _decision(seen)
+            console.print(f"{seconds():6.1f} s  {decided}", soft_wrap=True, highlight=False)
+        await asyncio.sleep(1 / FRAMES_PER_SECOND)
+
+
+def _milestone(seen: Picture) -> tuple[Any, ...]:
+    """What a whole new tree is printed for: another state, step, weight or revision."""
+    status, rollout = seen.status, seen.status.rollout
+    where = (rollout.state, rollout.step, rollout.weight) if rollout else ()
+    return (status.phase, *where, status.stable_revision, status.candidate_revision)
+
+
+def _decision(seen: Picture) -> str:
+    """Return the last decision without its numbers, which change with every evaluation."""
+    decision = seen.status.last_decision
+    return "" if decision is None else f"{decision.action} {decision.reason}"

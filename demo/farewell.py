@@ -1,0 +1,38 @@
+"""Last words: how to look around in a cluster that stays; what a failed run looks like inside."""
+
+from __future__ import annotations
+
+import sys
+
+from demo.install import AGENT, NAMESPACE, OPERATOR_NAMESPACE, RELEASE
+from localcluster import AnyCluster, LocalClusterError
+
+LOG_LINES = 40
+
+
+def invite(cluster: AnyCluster, url: str) -> None:
+    """Say how to look around."""
+    print(f"""
+The cluster stays. Look around:
+  export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl_path.parent}:$PATH
+  kubectl -n {NAMESPACE} get agentdeployments,httproutes,deployments,pods
+  kubectl -n {NAMESPACE} describe agentdeployment {AGENT}
+  kubectl -n {NAMESPACE} get events --sort-by=.lastTimestamp
+  kubectl -n {OPERATOR_NAMESPACE} logs deployment/{RELEASE}
+  curl -si {url}/v1/chat -H 'content-type: application/json' -d '{{"message": "Hello"}}'
+Remove it: make down
+""")
+
+
+def diagnose(cluster: AnyCluster) -> None:
+    """Show what explains a failed run; say so where the cluster does not answer."""
+    for what in (
+        ("get", "pods", "--all-namespaces", "-o", "wide"),
+        ("-n", NAMESPACE, "describe", "agentdeployment", AGENT),
+        ("-n", OPERATOR_NAMESPACE, "logs", f"deployment/{RELEASE}", f"--tail={LOG_LINES}"),
+    ):
+        print(f"\n$ kubectl {' '.join(what)}", file=sys.stderr)
+        try:
+            print(cluster.kubectl(*what), file=sys.stderr)
+        except LocalClusterError as problem:
+            print(problem, file=sys.stderr)

@@ -1,0 +1,146 @@
+"""Draws the live tree, AgentDeployment > revision > Deployment > pods, and why it is so."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from agent_operator.api.v1alpha1 import AgentDeploymentStatus, SignalStatus
+from demo.reading import Picture, Pod, Revision
+from demo.tally import Tally
+
+_ROLE_STYLES = {
+    "stable": "green",
+    "candidate": "yellow",
+    "draining": "dim",
+    "rejected": "red",
+    "leaving": "dim",
+}
+_PHASE_STYLES = {
+    "Stable": "green",
+    "RolledBack": "red",
+    "RollingBack": "red",
+    "Held": "magenta",
+    "Stalled": "red",
+}
+_POD_MARKS = {"Ready": ("●", "green"), "Starting": ("◌", "yellow"), "Leaving": ("○", "dim")}
+_VERDICT_STYLES = {"Pass": "green", "Fail": "bold red", "NoData": "magenta"}
+
+
+def frame(picture: Picture, tally: Tally, *, seconds: float) -> RenderableType:
+    """Return everything the demo shows at one moment; `seconds` since it began."""
+    parts: list[RenderableType] = [tree(picture, seconds=seconds)]
+    if picture.status.analysis:
+        parts.append(analysis_table(picture.status))
+    parts.append(traffic_line(picture, tally))
+    decision = picture.status.last_decision
+    if decision is not None:
+        parts.append(
+            Text.assemble("decision  ", (decision.reason, "bold"), f"  {decision.message}")
+        )
+    return Group(*parts)
+
+
+def tree(picture: Picture, *, seconds: float) -> Tree:
+    """Return the tree of one AgentDeployment."""
+    root = Tree(_headline(picture, seconds))
+    for revision in picture.revisions:
+        branch = root.add(_revision_line(revision))
+        workload = branch.add(_workload_line(picture, revision))
+        for pod in revision.pods:
+            workload.add(_pod_line(pod))
+    return root
+
+
+def analysis_table(status: AgentDeploymentStatus) -> Table:
+    """Return a row per signal: what was counted on both sides and what it proves."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("signal")
+    for title in ("canary bad/sessions", "stable bad/sessions", "limit", "evidence (fails at)"):
+        table.add_column(title, justify="right")
+    table.add_column("verdict")
+    for row in status.analysis:
+        table.add_row(row.signal, *_analysis_cells(row))
+    return table
+
+
+def traffic_line(picture: Picture, tally: Tally) -> Text:
+    """Return what the driver saw: requests, failures, answers by revision."""
+    line = Text.assemble(
+        "traffic   ",
+        (f"{tally.requests:,} requests in {tally.sessions:,} conversations", "bold"),
+        ", ",
+        (f"{tally.failed} failed", "bold red" if tally.failed else "green"),
+    )
+    prompts = {each.revision: each.prompt for each in picture.revisions}
+    for revision, answers in tally.by_revision.items():
+        degraded = tally.degraded(revision)
+        by_fallback = f" ({degraded:,} by the fallback)" if degraded else ""
+        name = f"prompt {prompts[revision]}" if revision in prompts else revision
+        line.append(f", {answers:,} from {name}{by_fallback}")
+    return line
+
+
+def _headline(picture: Picture, seconds: float) -> Text:
+    status, rollout = picture.status, picture.status.rollout
+    phase = str(status.phase or "Pending")
+    line = Text.assemble(
+        (f"{picture.namespace}/{picture.name}", "bold"),
+        "  ",
+        (phase, f"bold {_PHASE_STYLES.get(phase, 'yellow')}"),
+    )
+    if rollout is not None and rollout.step:
+        line.append(
+            f"  step {rollout.step} of {rollout.steps}, {rollout.weight} % to the candidate"
+        )
+    if status.changed_axes:
+        line.append(f"  changed: {', '.join(status.changed_axes)}")
+    line.append(f"  {seconds:.0f} s", "dim")
+    return line
+
+
+def _revision_line(revision: Revision) -> Text:
+    style = _ROLE_STYLES[revision.role]
+    return Text.assemble(
+        (revision.revision, f"bold {style}"),
+        "  ",
+        (f"{revision.role:<9}", style),
+        f"  {revision.weight:>3} %  prompt {revision.prompt}, {revision.model}",
+    )
+
+
+def _workload_line(picture: Picture, revision: Revision) -> Text:
+    line = Text(f"Deployment {picture.name}-{revision.revision}  ")
+    is_complete = revision.ready == revision.replicas
+    line.append(f"{revision.ready}/{revision.replicas} ready", "green" if is_complete else "yellow")
+    if revision.scaling:
+        line.append(f"  {revision.scaling}", "dim")
+    return line
+
+
+def _pod_line(pod: Pod) -> Text:
+    mark, style = _POD_MARKS.get(pod.state, ("◌", "red"))
+    line = Text.assemble((mark, style), f" {pod.name}  ", (pod.state, style))
+    if pod.restarts:
+        line.append(f"  {pod.restarts} restarts", "red")
+    return line
+
+
+def _analysis_cells(row: SignalStatus) -> tuple[RenderableType, ...]:
+    verdict = Text(row.verdict.value, style=_VERDICT_STYLES.get(row.verdict.value, "yellow"))
+    verdict.append(f"  {row.reason}" if row.reason else "")
+    if row.sessions_needed:
+        verdict.append(f", {row.sessions_needed} more sessions needed")
+    return (
+        f"{row.canary.bad}/{row.canary.sessions}",
+        f"{row.stable.bad}/{row.stable.sessions}",
+        "-" if row.limit is None else f"{row.limit:.0%}",
+        f"{_short(row.evidence)} ({_short(row.fail_at)})",
+        verdict,
+    )
+
+
+def _short(number: float | None) -> str:
+    return "-" if number is None else f"{number:,.4g}"
