@@ -35,10 +35,18 @@ class HttpApi:
     seen: list[Seen] = field(default_factory=list)
     token: str = "one"
     logins: int = 0
+    came: asyncio.Event = field(default_factory=asyncio.Event)
 
     def then(self, *answers: Answer) -> None:
         """Add answers to the script."""
         self.script.extend(answers)
+
+    async def until_seen(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        async with asyncio.timeout(5):
+            while len(self.seen) < count:
+                self.came.clear()
+                await self.came.wait()
 
     def connection(self) -> Connection:
         """Return a connection that sends `token` as it was at the last login."""
@@ -66,6 +74,7 @@ class HttpApi:
                 json.loads(raw) if raw else None,
             )
         )
+        self.came.set()
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         return await answer(request)
 
