@@ -41,7 +41,7 @@ REQUIRED: tuple[Permission, ...] = (
     ),
     *_permissions("apps/v1", "deployments/scale", "patch"),
     *_permissions("v1", "secrets", "get create"),
-    *_permissions("events.k8s.io/v1", "events", "create patch"),
+    *_permissions("events.k8s.io/v1", "events", "create"),
 )
 OPTIONAL = frozenset({Kind.ROUTE.value.plural, "events"})
 """Resources the operator starts without: only agents with traffic rules need routes."""
