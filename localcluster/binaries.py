@@ -44,12 +44,21 @@ class Binary:
 
 
 def run_logged(command: Sequence[str], *, log: Path, cwd: Path, env: dict[str, str]) -> None:
-    """Run a long command with its output in `log`; a failure shows the end of it."""
+    """Run a long command with its output in `log`; a failure shows the end of it.
+
+    The command is killed when this process is, so that nobody builds without holding the lock.
+    """
     with log.open("a") as output:
         output.write(f"+ {' '.join(command)}\n")
         output.flush()
         done = subprocess.run(
-            ["nice", *command], stdout=output, stderr=output, cwd=cwd, env=env, check=False
+            ["setpriv", "--pdeathsig", "KILL", "nice", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=cwd,
+            env=env,
+            check=False,
         )
     if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])

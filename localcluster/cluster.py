@@ -20,6 +20,7 @@ from localcluster.progress import step
 from localcluster.servers import write_plan
 
 READY_SECONDS = 180.0
+AGAIN_READY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def up(folder: str | Path = DEFAULT_STATE, *, control_plane_only: bool = False) 
             with step(f"starting a {kind} in {state.path}"):
                 _start(state, control_plane_only=control_plane_only)
         if not control_plane_only:
+            loading.forget_gone(state)
             loading.load(state, pause)
             loading.load_kept(state)
     return Cluster(state)
@@ -94,14 +96,18 @@ def down(folder: str | Path = DEFAULT_STATE, *, everything: bool = False) -> Non
     with locked(state.lock, f"it brings up or takes down {state.path}"):
         namespaces.end(state)
         if everything:
-            remove_tree(state.path)
+            remove_tree(state.path, state.lock)
 
 
 def _is_up(state: StateFolder, *, control_plane_only: bool) -> bool:
     if namespaces.first_process(state) is None or not state.kubeconfig.exists():
         return False
-    if not Api(state.kubeconfig).is_ready():
-        return False
+    api = Api(state.kubeconfig)
+    deadline = time.monotonic() + AGAIN_READY_SECONDS
+    while not api.is_ready():  # its supervisor may just be starting it again
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
     if not control_plane_only and not has_node(state):
         raise LocalClusterError(
             f"a control plane without a node is up in {state.path}; `down` first, or another --dir"

@@ -107,7 +107,10 @@ def scratch_folder() -> Iterator[Path]:
     """Give a folder in the cache (same file system, so results can be renamed into place)."""
     parent = cache_folder() / "scratch"
     parent.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent))
+    for left in parent.iterdir():  # by processes that were killed
+        if not Path(f"/proc/{left.name.partition('-')[0]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{os.getpid()}-"))
     try:
         yield folder
     finally:

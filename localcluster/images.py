@@ -57,12 +57,12 @@ class Archive:
 
 
 def buildah(*arguments: str) -> list[str]:
-    """Return a buildah command line; its mounts and processes end with the calling thread."""
+    """Return a buildah command line; its mounts and processes end with it."""
     storage = cache_folder() / "buildah"
     where = ["--root", str(storage / "root"), "--runroot", str(storage / "run")]
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     command = ["buildah", *where, "--storage-driver", "overlay", *arguments]
-    return ["setpriv", "--pdeathsig", "KILL", *namespaces, *command]
+    return [*namespaces, *command]
 
 
 def image(
@@ -134,10 +134,10 @@ def _build(archive: Archive, scratch: Path, build_args: Mapping[str, str]) -> No
     for command in (left, buildah("bud", *options, *where), push, buildah("rmi", "--prune")):
         run_logged(command, log=log, cwd=scratch, env=dict(os.environ))
     made.rename(archive.path)
-    _forget_old(archive)
+    _forget_old(archive, log)
 
 
-def _forget_old(archive: Archive) -> None:
+def _forget_old(archive: Archive, log: Path) -> None:
     """Keep the newest archives of an image; each is as large as the whole image."""
     same = archive.path.name.removesuffix(f"-{archive.digest}.tar")
     digests = "[0-9a-f]" * len(archive.digest)
@@ -146,6 +146,14 @@ def _forget_old(archive: Archive) -> None:
     for path in newest_first[KEPT_ARCHIVES:]:
         path.unlink()
         path.with_suffix(".log").unlink(missing_ok=True)
+        if archive.name.endswith(
+            f":{archive.digest}"
+        ):  # its tag is its content: no build reuses it
+            digest = path.stem.rpartition("-")[2]
+            old = f"{archive.name.removesuffix(archive.digest)}{digest}"
+            run_logged(
+                buildah("rmi", "--force", old), log=log, cwd=path.parent, env=dict(os.environ)
+            )
 
 
 def _make_base() -> None:

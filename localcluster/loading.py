@@ -21,10 +21,9 @@ CTR = ("ctr", "-a", CONTAINERD_SOCKET, "-n", "k8s.io")
 
 def load(state: StateFolder, archive: Archive) -> None:
     """Make the image known to the cluster's kubelet; does nothing when it has it already."""
-    store = Path(json.loads(state.plan.read_text())["store"])
-    record = store.with_suffix(".json")
-    with locked(store.with_suffix(".images.lock"), "it loads images into the same node"):
-        loaded = json.loads(record.read_text()) if record.exists() else {}
+    record = _record(state)
+    with locked(record.with_suffix(".images.lock"), "it loads images into the same node"):
+        loaded = _read(record)
         if loaded.get(archive.name) == archive.digest:
             return
         with step(f"loading image {archive.name}"):
@@ -32,7 +31,43 @@ def load(state: StateFolder, archive: Archive) -> None:
         record.write_text(json.dumps({**loaded, archive.name: archive.digest}))
 
 
+def forget_gone(state: StateFolder) -> None:
+    """Remove images from the cluster's store whose archive the cache has dropped."""
+    record = _record(state)
+    loaded = _read(record)
+    gone = [name for name, digest in loaded.items() if not Archive(name, digest).path.exists()]
+    if not gone:
+        return
+    command = namespaces.enter(state, [*CTR, "images", "rm", *map(full_name, gone)])
+    subprocess.run(command, capture_output=True, check=False)
+    record.write_text(json.dumps({name: loaded[name] for name in loaded if name not in gone}))
+
+
+def full_name(name: str) -> str:
+    """Complete a name without a registry's host, as container runtimes do."""
+    host, slash, _ = name.partition("/")
+    if slash and (host == "localhost" or "." in host or ":" in host):
+        return name
+    return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
+
+
+def _record(state: StateFolder) -> Path:
+    """Return the file beside the store that says what it has."""
+    return Path(json.loads(state.plan.read_text())["store"]).with_suffix(".json")
+
+
+def _read(record: Path) -> dict[str, str]:
+    if not record.exists():
+        return {}
+    content: dict[str, str] = json.loads(record.read_text())
+    return content
+
+
 def _import(state: StateFolder, archive: Archive) -> None:
+    if not archive.path.exists():
+        raise LocalClusterError(
+            f"the cache has no {archive.path} any more; build {archive.name} again"
+        )
     command = namespaces.enter(state, [*CTR, "images", "import", str(archive.path)])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -42,21 +77,12 @@ def _import(state: StateFolder, archive: Archive) -> None:
 def keep(state: StateFolder, archive: Archive) -> None:
     """Remember an image for the next `up`."""
     state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pending = _pending(state)
+    pending = _read(state.pending_images)
     state.pending_images.write_text(json.dumps({**pending, archive.name: archive.digest}))
 
 
 def load_kept(state: StateFolder) -> None:
     """Load what was built while the cluster was down."""
-    for name, digest in _pending(state).items():
-        archive = Archive(name, digest)
-        if archive.path.exists():
-            load(state, archive)
+    for name, digest in _read(state.pending_images).items():
+        load(state, Archive(name, digest))
     state.pending_images.unlink(missing_ok=True)
-
-
-def _pending(state: StateFolder) -> dict[str, str]:
-    if not state.pending_images.exists():
-        return {}
-    pending: dict[str, str] = json.loads(state.pending_images.read_text())
-    return pending

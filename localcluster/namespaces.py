@@ -114,21 +114,51 @@ def tail(state: StateFolder, *names: str, lines: int = 5) -> str:
 
 
 def end(state: StateFolder) -> None:
-    """End every process of the cluster, then remove its link, cgroups and files (idempotent).
-
-    Killing pid 1 of the namespaces makes the kernel end all others, the mounts and the link.
-    """
+    """End every process of the cluster, then remove its link, cgroups and files (idempotent)."""
     deadline = time.monotonic() + END_SECONDS
     while running := processes(state):
-        for pid in [pid for pid in running if _is_first_of_namespace(pid)] or running:
-            _kill(pid)
-        time.sleep(0.05)
+        first = first_process(state)
+        if first is not None:
+            _end_namespace(first, deadline)
+        else:
+            for pid in running:
+                _kill(pid)
         if time.monotonic() > deadline:
             raise LocalClusterError(f"processes {running} of {state.path} do not end")
+        time.sleep(0.02)
     _remove_link(state.node, deadline)
     _remove_cgroups(state.node, deadline)
     remove_tree(*(state.path / name for name in ("kubelet", "pki", "conf", "logs", "varlog")))
     state.kubeconfig.unlink(missing_ok=True)
+
+
+def members(namespace: int) -> list[int]:
+    """List the processes in a pid namespace, which is known by its inode."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and (folder / "ns" / "pid").stat().st_ino == namespace:
+                found.append(int(folder.name))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+def _end_namespace(first: int, deadline: float) -> None:
+    """Kill pid 1 of the namespaces and wait until the kernel has ended all others there."""
+    try:
+        # While it is open, no new namespace gets the same inode.
+        namespace = os.open(f"/proc/{first}/ns/pid", os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        _kill(first)
+        while (left := members(os.fstat(namespace).st_ino)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        os.close(namespace)
+    if left:
+        raise LocalClusterError(f"processes {left} of the cluster do not end")
 
 
 def _kill(pid: int) -> None:

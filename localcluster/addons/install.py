@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from concurrent.futures import ThreadPoolExecutor
 from string import Template
 
@@ -16,6 +17,7 @@ from localcluster.progress import step
 
 WAIT_SECONDS = 120
 PART = "app.kubernetes.io/part-of=localcluster"
+RESOURCE_METRICS = "v1beta1.metrics.k8s.io"
 ADAPTER_HOST = "DNS:metrics-adapter.monitoring.svc"
 
 
@@ -50,9 +52,23 @@ def _apply(cluster: AnyCluster, text: str) -> None:
 
 def _manifest(cluster: AnyCluster, addon: Addon, archive: Archive) -> str:
     values = {"IMAGE": archive.name}
+    text = addon.manifest
     if addon.name == "metrics-adapter":
         values |= _adapter_certificate(cluster)
-    return Template(addon.manifest).safe_substitute(values)
+        if _has_resource_metrics(cluster):
+            text = "---\n".join(doc for doc in text.split("---\n") if RESOURCE_METRICS not in doc)
+    return Template(text).safe_substitute(values)
+
+
+def _has_resource_metrics(cluster: AnyCluster) -> bool:
+    """Tell whether somebody else's server (metrics-server) answers for CPU and memory here."""
+    name = ("get", "apiservice", RESOURCE_METRICS, "--ignore-not-found", "-o", "json")
+    found = cluster.kubectl(*name)
+    if not found:
+        return False
+    labels = json.loads(found)["metadata"].get("labels", {})
+    key, value = PART.split("=")
+    return bool(labels.get(key) != value)
 
 
 def _adapter_certificate(cluster: AnyCluster) -> dict[str, str]:

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,25 +40,13 @@ def state(tmp_path: Path) -> Iterator[StateFolder]:
     localcluster.down(made.path, everything=True)
 
 
-def members(namespace: str) -> list[int]:
-    """Processes of a pid namespace."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and str((process / "ns/pid").readlink()) == namespace:
-                found.append(int(process.name))
-        except OSError:
-            continue  # it ended meanwhile
-    return found
-
-
-def traces(state: StateFolder, namespace: str) -> dict[str, list[str]]:
+def traces(state: StateFolder, namespace: int) -> dict[str, list[str]]:
     """What a cluster has on this machine: processes, mounts, links, routes and cgroups."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     links = [path.name for path in Path("/sys/class/net").iterdir()]
     routes = subprocess.check_output(["ip", "route", "show", "table", "all"], text=True)
     return {
-        "processes": [str(pid) for pid in members(namespace)],
+        "processes": [str(pid) for pid in namespaces.members(namespace)],
         "mounts": [line for line in mounts if str(state.path) in line or state.node in line],
         "links": [name for name in links if name == state.node],
         "routes": [line for line in routes.splitlines() if state.node in line],
@@ -65,8 +54,14 @@ def traces(state: StateFolder, namespace: str) -> dict[str, list[str]]:
     }
 
 
-def pid_namespace(state: StateFolder) -> str:
-    return str(Path(f"/proc/{namespaces.first_process(state)}/ns/pid").readlink())
+@contextmanager
+def pid_namespace(state: StateFolder) -> Iterator[int]:
+    """Inode of the cluster's pid namespace; no other one gets it before the block ends."""
+    opened = os.open(f"/proc/{namespaces.first_process(state)}/ns/pid", os.O_RDONLY)
+    try:
+        yield os.fstat(opened).st_ino
+    finally:
+        os.close(opened)
 
 
 def run_up(state: StateFolder, *options: str) -> subprocess.Popen[bytes]:
@@ -114,17 +109,17 @@ def test_down_leaves_nothing_after_the_starter_was_killed_half_way(state: StateF
         "pods have a cgroup",
         lambda: any((folder / "kubepods").exists() for folder in namespaces.cgroups(state.node)),
     )
-    namespace = pid_namespace(state)
-    starter.send_signal(signal.SIGKILL)
-    starter.wait()
-    before = traces(state, namespace)
-    assert before["processes"]
-    assert before["links"]
-    assert before["routes"]
+    with pid_namespace(state) as namespace:
+        starter.send_signal(signal.SIGKILL)
+        starter.wait()
+        before = traces(state, namespace)
+        assert before["processes"]
+        assert before["links"]
+        assert before["routes"]
 
-    localcluster.down(state.path)
+        localcluster.down(state.path)
 
-    assert traces(state, namespace) == {name: [] for name in before}
+        assert traces(state, namespace) == {name: [] for name in before}
 
 
 def test_up_starts_afresh_after_the_starter_was_killed_half_way(state: StateFolder) -> None:
@@ -153,9 +148,10 @@ def test_down_twice_and_down_of_nothing_do_no_harm(state: StateFolder) -> None:
 def test_a_server_that_was_killed_is_started_again(state: StateFolder) -> None:
     started = localcluster.up(state.path, control_plane_only=True)
     api = Api(started.kubeconfig)
-    for pid in members(pid_namespace(state)):
-        if b"kube-apiserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGKILL)
+    with pid_namespace(state) as namespace:
+        for pid in namespaces.members(namespace):
+            if b"kube-apiserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
     assert not api.is_ready()
     eventually("the API server answers again", api.is_ready)
 

@@ -39,13 +39,35 @@ def test_the_end_of_each_log_is_shown_but_never_the_audit_log(tmp_path: Path) ->
     assert text.splitlines()[1:] == ["two", "three"]
 
 
-def test_images_for_the_next_up_are_remembered_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_for_the_next_up_are_remembered_by_name(tmp_path: Path) -> None:
     state = StateFolder.at(tmp_path)
     loading.keep(state, Archive("a/b:dev", "1" * 16))
     loading.keep(state, Archive("a/b:dev", "2" * 16))
     assert json.loads(state.pending_images.read_text()) == {"a/b:dev": "2" * 16}
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("a/b:1.0", "docker.io/a/b:1.0"),
+        ("redis:7", "docker.io/library/redis:7"),
+        ("localhost/a:dev", "localhost/a:dev"),
+        ("registry.example.com:5000/a", "registry.example.com:5000/a"),
+    ],
+)
+def test_a_name_without_a_registry_is_completed(name: str, full: str) -> None:
+    assert loading.full_name(name) == full
+
+
+def test_an_image_that_the_cache_dropped_is_not_loaded_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    state = StateFolder.at(tmp_path / "cluster")
+    state.configuration.mkdir(parents=True)
+    state.plan.write_text(json.dumps({"store": str(tmp_path / "store")}))
+    with pytest.raises(LocalClusterError, match="build a/b:dev again"):
+        loading.load(state, Archive("a/b:dev", "1" * 16))
 
 
 def test_images_go_to_a_foreign_cluster_by_the_tool_that_made_it() -> None:
