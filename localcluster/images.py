@@ -39,7 +39,7 @@ BASE_REMOVED = (
     "usr/share/locale",
     "usr/share/info",
 )
-KEPT_ARCHIVES = 3
+KEPT_ARCHIVES = 2
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Import image archives into the containerd of a running cluster, or keep them for its next `up`.
 
-Stores outlive clusters, so what a store has is recorded beside it and imported only once.
+Stores outlive clusters, so what a store has is recorded in it and imported only once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CTR = ("ctr", "-a", CONTAINERD_SOCKET, "-n", "k8s.io")
 def load(state: StateFolder, archive: Archive) -> None:
     """Make the image known to the cluster's kubelet; does nothing when it has it already."""
     record = _record(state)
-    with locked(record.with_suffix(".images.lock"), "it loads images into the same node"):
+    with locked(record.with_suffix(".lock"), "it loads images into the same node"):
         loaded = _read(record)
         if loaded.get(archive.name) == archive.digest:
             return
@@ -52,8 +52,8 @@ def full_name(name: str) -> str:
 
 
 def _record(state: StateFolder) -> Path:
-    """Return the file beside the store that says what it has."""
-    return Path(json.loads(state.plan.read_text())["store"]).with_suffix(".json")
+    """Return the file in the store that says what it has; it goes when the store goes."""
+    return Path(json.loads(state.plan.read_text())["store"]) / "loaded-images.json"
 
 
 def _read(record: Path) -> dict[str, str]:

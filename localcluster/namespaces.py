@@ -22,6 +22,7 @@ MODULE = "localcluster.node"
 NAMESPACES = ("--mount", "--net", "--pid", "--uts", "--ipc")
 CGROUPS = Path("/sys/fs/cgroup")
 END_SECONDS = 30.0
+ENOUGH_LOOKS = 10
 
 
 def processes(state: StateFolder) -> list[int]:
@@ -70,8 +71,12 @@ def start(state: StateFolder, network: Network, lock: int) -> None:
             pass_fds=(lock,),
             check=True,
         )
+    looks_without_any = (
+        0  # one is no proof: a process has no command line while it executes another
+    )
     while (first := first_process(state)) is None:
-        if not processes(state):
+        looks_without_any = 0 if processes(state) else looks_without_any + 1
+        if looks_without_any > ENOUGH_LOOKS:
             raise LocalClusterError(f"the namespaces cannot be made: {tail(state, 'node')}")
         time.sleep(0.02)
     _connect(state.node, network, first)
@@ -116,7 +121,7 @@ def tail(state: StateFolder, *names: str, lines: int = 5) -> str:
 def end(state: StateFolder) -> None:
     """End every process of the cluster, then remove its link, cgroups and files (idempotent)."""
     deadline = time.monotonic() + END_SECONDS
-    while running := processes(state):
+    while running := processes(state) or processes(state):  # twice: see start
         first = first_process(state)
         if first is not None:
             _end_namespace(first, deadline)

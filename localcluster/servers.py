@@ -34,7 +34,6 @@ def write_plan(spec: ClusterSpec, store: Path) -> None:
     """Write credentials, configuration and the plan; `store` holds containerd's images."""
     for folder in ("logs", "configuration", "pki", "kubelet", "pod_logs"):
         getattr(spec.state, folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-    store.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_credentials(spec)
     for name, content in configuration(spec).items():
         path = Path(spec.file(name))
@@ -43,6 +42,10 @@ def write_plan(spec: ClusterSpec, store: Path) -> None:
     servers = _control_plane(spec)
     if not spec.control_plane_only:
         servers += _node(spec)
+    binds = {str(spec.state.pod_logs): "/var/log"}
+    if not spec.control_plane_only:
+        store.mkdir(parents=True, exist_ok=True, mode=0o700)
+        binds |= {str(store): CONTAINERD_STORE, str(spec.state.kubelet): KUBELET_FOLDER}
     plan = {
         "node": spec.state.node,
         "host": spec.network.host,
@@ -52,11 +55,7 @@ def write_plan(spec: ClusterSpec, store: Path) -> None:
         "kubeconfig": spec.file("admin.kubeconfig"),
         "store": str(store),
         "keep": [str(spec.state.path)],
-        "binds": {
-            str(store): CONTAINERD_STORE,
-            str(spec.state.kubelet): KUBELET_FOLDER,
-            str(spec.state.pod_logs): "/var/log",
-        },
+        "binds": binds,
         "servers": [asdict(server) for server in servers],
     }
     spec.state.plan.write_text(json.dumps(plan, indent=1))
