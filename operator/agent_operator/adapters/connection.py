@@ -1,19 +1,17 @@
 """Where the API server is and who we are there: in the cluster or by kubeconfig."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import (
-    ConfigException,
-    load_incluster_config,
-    load_kube_config,
-)
+from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from agent_operator.errors import AccessDenied
 
 USER_AGENT = "agent-operator"
+REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +51,33 @@ async def connect(*, kubeconfig: str | None = None, context: str | None = None) 
         client_session_kwargs={"trust_env": False},
     )
 
+    in_cluster = not kubeconfig and not context and "KUBERNETES_SERVICE_HOST" in os.environ
+    source = "ServiceAccount of this pod" if in_cluster else kubeconfig or "default kubeconfig"
+
     async def reload() -> None:
-        await _load(configuration, kubeconfig=kubeconfig, context=context)
+        with _clear_refusal(source):
+            if in_cluster:
+                load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+            else:
+                await load_kube_config(  # type: ignore[no-untyped-call]
+                    config_file=kubeconfig,
+                    context=context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                )
 
     await reload()
-    client = ApiClient(configuration)
+    with _clear_refusal(source):
+        client = ApiClient(configuration)  # reads the certificates
     client.user_agent = USER_AGENT
     return Connection(client, reload)
 
 
-async def _load(
-    configuration: Configuration, *, kubeconfig: str | None, context: str | None
-) -> None:
-    in_cluster = not kubeconfig and not context and "KUBERNETES_SERVICE_HOST" in os.environ
+@contextmanager
+def _clear_refusal(source: str) -> Iterator[None]:
     try:
-        if in_cluster:
-            load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-        else:
-            await load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig,
-                context=context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-    except (ConfigException, OSError, ValueError) as error:
-        source = "ServiceAccount of this pod" if in_cluster else kubeconfig or "default kubeconfig"
-        raise AccessDenied(f"cannot log in to the API server with the {source}: {error}") from error
+        yield
+    except Exception as error:  # a broken file fails in the library in any way one can think of
+        reason = f"{type(error).__name__}: {error}"[:REASON_CHARACTERS]
+        message = f"cannot log in to the API server with the {source}: {reason}"
+        raise AccessDenied(message) from error

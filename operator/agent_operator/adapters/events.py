@@ -90,7 +90,7 @@ class Events:
 
 def note(message: str) -> str:
     """Return the message cut to what an Event takes."""
-    raw = message.encode()
+    raw = message.encode(errors="replace")
     if len(raw) <= NOTE_BYTES:
         return message
     return raw[: NOTE_BYTES - len("…".encode())].decode(errors="ignore") + "…"
