@@ -17,7 +17,7 @@ KUBECONFIG_VARIABLE = "AGENTDEPLOY_KUBECONFIG"
 STATES = REPOSITORY / ".local" / "tests"
 
 
-def _own_state(kind: str) -> Path:
+def own_state(kind: str) -> Path:
     """Return a state folder of this process; ends clusters of killed test processes."""
     for folder in STATES.glob("*-*"):
         owner = folder.name.rpartition("-")[2]
@@ -27,7 +27,7 @@ def _own_state(kind: str) -> Path:
 
 
 def _session_cluster(kind: str, *, control_plane_only: bool) -> Iterator[Cluster]:
-    folder = _own_state(kind)
+    folder = own_state(kind)
     try:
         yield up(folder, control_plane_only=control_plane_only)
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import localcluster
-from localcluster import AnyCluster, LocalClusterError, addons, namespaces
+from localcluster import AnyCluster, LocalClusterError, addons, namespaces, pytest_plugin
 from localcluster.api import Api
 from localcluster.folders import REPOSITORY, StateFolder
 from localcluster.images import image
@@ -164,6 +164,41 @@ def test_the_audit_log_names_writes_of_people_and_not_of_the_node(state: StateFo
     assert [entry["objectRef"]["name"] for entry in created] == ["audited"]
     assert created[0]["user"]["username"] == "admin"
     assert not [entry for entry in entries if entry["user"]["username"].startswith("system:kube")]
+
+
+def test_a_cluster_of_a_killed_test_process_is_ended_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pytest_plugin, "STATES", tmp_path)
+    with subprocess.Popen(["true"]) as ended:
+        left = StateFolder.at(tmp_path / f"control-plane-{ended.pid}")
+    localcluster.up(left.path, control_plane_only=True)
+
+    own = pytest_plugin.own_state("control-plane")
+
+    assert own == tmp_path / f"control-plane-{os.getpid()}"
+    assert namespaces.processes(left) == []
+    assert not left.path.exists()
+
+
+def test_a_build_ends_with_its_killed_caller(tmp_path: Path) -> None:
+    call = "from localcluster.binaries import run_logged; from pathlib import Path; import os, sys;"
+    call += (
+        "run_logged(['sleep', '60'], log=Path(sys.argv[1]), cwd=Path('/'), env=dict(os.environ))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", call, str(tmp_path / "log")], cwd=REPOSITORY
+    ) as it:
+        children = Path(f"/proc/{it.pid}/task/{it.pid}/children")
+        eventually("the build runs", lambda: b"sleep" in _command(children.read_text()))
+        build = Path("/proc") / children.read_text().strip()
+        it.kill()
+    eventually("the build has ended", lambda: not build.exists())
+
+
+def _command(pid: str) -> bytes:
+    """First word of a process that may not be there yet."""
+    return Path(f"/proc/{pid.strip()}/cmdline").read_bytes().split(b"\0")[0] if pid.strip() else b""
 
 
 DOCKERFILE = """\
