@@ -95,7 +95,7 @@ class SignalStatus(ApiModel):
     reason: Reason = ""
     """Why, as one CamelCase word."""
     canary: SessionCounts = SessionCounts()
-    """Sessions on the candidate since it has traffic."""
+    """Sessions on the candidate at this weight; after a failure those that showed it."""
     stable: SessionCounts = SessionCounts()
     """Sessions on stable in the same time."""
     limit: float | None = Field(default=None, ge=0, le=1)

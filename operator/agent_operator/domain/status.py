@@ -131,7 +131,8 @@ def _analysis(given: StatusInput) -> tuple[api.SignalStatus, ...]:
     decision = given.situation.decision
     if decision.action is Action.START:
         return ()
-    if decision.verdict is None:
+    is_promoted = decision.state.state is State.PROMOTING or decision.action is Action.FINISH
+    if decision.verdict is None or is_promoted:
         return given.previous.analysis
     return tuple(_signal_row(row) for row in decision.verdict.signals)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from agent_operator.domain.observation import Measured, NotMeasured, Problem
 from agent_operator.domain.rollout.context import Pass, hold, roll_back
 from agent_operator.domain.rollout.state import Action, Decision, Draining, RolloutState, State
-from agent_operator.domain.verdict.messages import sentence
+from agent_operator.domain.verdict.messages import sentence, summary
 from agent_operator.domain.verdict.rules import AnalysisRules
 from agent_operator.domain.verdict.state import AnalysisState, absorb, start_step
 from agent_operator.domain.verdict.verdict import Outcome, RolloutVerdict, judge, with_verdict
@@ -21,7 +21,9 @@ def stepping(turn: Pass) -> Decision:
         return _fail(turn, verdict)
     problem = _obstacle(turn) or _paused(turn)
     if problem is not None:
-        return hold(_without_passes(turn.state), problem, verdict=verdict)
+        is_measured = not isinstance(turn.seen.evaluation, NotMeasured)
+        state = turn.state if is_measured else _without_passes(turn.state)
+        return hold(state, problem, verdict=verdict)
     if turn.state.weight < turn.rules.steps[turn.state.step].weight:
         return _raise_weight(turn, verdict)
     if verdict.outcome is not Outcome.PASS:
@@ -144,7 +146,8 @@ def _finish(turn: Pass, verdict: RolloutVerdict) -> Decision:
     state = RolloutState(
         state=State.STABLE, stable=turn.candidate, draining=draining[-MAX_DRAINING:]
     )
-    message = f"promoted {turn.candidate} over {old}: {_sentence(turn, verdict)}"
+    counted = summary(_analysis(turn.state), candidate=turn.candidate, stable=old or "")
+    message = f"promoted {turn.candidate} over {old}: {counted}"
     return Decision(state, Action.FINISH, "Promoted", message, verdict, 0.0)
 
 

@@ -1,6 +1,7 @@
 """The sentence about a verdict; status, events and log all use these words."""
 
 from agent_operator.domain.verdict.counts import TrackCounts
+from agent_operator.domain.verdict.state import AnalysisState
 from agent_operator.domain.verdict.verdict import (
     EVIDENCE_SHOWN,
     Outcome,
@@ -26,6 +27,16 @@ def sentence(verdict: RolloutVerdict, *, candidate: str, stable: str) -> str:
         text = _UNMEASURED_TEXTS[Reason(verdict.reason)].format(candidate=candidate, stable=stable)
         return f"{text}: {verdict.detail}" if verdict.detail else text
     return signal_sentence(verdict.decisive, candidate=candidate, stable=stable)
+
+
+def summary(analysis: AnalysisState, *, candidate: str, stable: str) -> str:
+    """Say what each signal counted over the whole rollout; names are revisions."""
+    parts = []
+    for signal, evidence in analysis.signals.items():
+        rollout = evidence.rollout
+        against = f"{rollout.stable.bad}/{rollout.stable.sessions} on {stable}"
+        parts.append(f"{signal} {_sessions(rollout.canary)} on {candidate} against {against}")
+    return ", ".join(parts)
 
 
 def signal_sentence(verdict: SignalVerdict, *, candidate: str, stable: str) -> str:
