@@ -99,10 +99,9 @@ def test_a_running_canary_is_reconciling(book: Book) -> None:
 def test_a_rolled_back_agent_is_available_but_stalled_with_the_numbers(book: Book) -> None:
     book.world.wanted = "two"
     book.settle()
-    book.write(book.world.measure(counted(50, bad=50), counted(950)))
-    assert book.status.phase is Phase.ROLLING_BACK
-    book.settle()
-    assert book.status.phase is Phase.ROLLED_BACK
+    going_back = book.write(book.world.measure(counted(50, bad=50), counted(950)))
+    assert going_back.phase is Phase.ROLLING_BACK
+    assert book.settle().phase is Phase.ROLLED_BACK
     assert book.condition("Ready") == ("False", "CanaryRolledBack")
     assert book.condition("Stalled") == ("True", "CanaryRolledBack")
     assert book.condition("Available")[0] == "True"
