@@ -52,8 +52,14 @@ class Cache:
         self._enqueue(key)
 
     def agent_written(self, agent: Manifest) -> None:
-        """Take the answer to our own status write; its watch event is then no news."""
-        self._agents[key_of(agent)] = _trimmed(agent)
+        """Take the answer to our own status write; its watch event is then no news.
+
+        What was watched before the answer came stays: a later change, a deletion, a successor.
+        """
+        key = key_of(agent)
+        known = self._agents.get(key)
+        if known is not None and _is_later_version(agent, known):
+            self._agents[key] = _trimmed(agent)
 
     def drop_agent(self, key: ObjectKey) -> None:
         """Forget an AgentDeployment that does not exist any more."""
@@ -68,7 +74,7 @@ class Cache:
         new = record_of(obj)
         old = self._children.get(key, {}).get(new.ref)
         if old is not None and old.uid == new.uid:
-            if int(new.resource_version) <= int(old.resource_version):
+            if not new.is_later_than(old):
                 return
             if old.content == new.content and old.owner_uid == new.owner_uid:
                 new.in_sync_with, new.manifest = old.in_sync_with, old.manifest
@@ -106,8 +112,16 @@ class Cache:
             self.observe(obj)
 
     def applied(self, key: ObjectKey, answer: Manifest, digest: str) -> Record:
-        """Take the answer to our own apply: it agrees with the manifest of that digest."""
+        """Take the answer to our own apply: it agrees with the manifest of that digest.
+
+        A later change, such as a status, may have been watched before the answer came: it stays.
+        """
         record = record_of(answer)
+        watched = self._children.get(key, {}).get(record.ref)
+        if watched is not None and watched.is_later_than(record):
+            if watched.content != record.content:
+                return watched
+            record = watched
         record.in_sync_with, record.manifest = digest, None
         self._keep(key, record)
         return record
@@ -135,8 +149,13 @@ class Cache:
 
 
 def _is_newer(agent: Manifest, known: Manifest) -> bool:
+    is_same = agent["metadata"]["uid"] == known["metadata"]["uid"]
+    return not is_same or _is_later_version(agent, known)
+
+
+def _is_later_version(agent: Manifest, known: Manifest) -> bool:
     old, new = known["metadata"], agent["metadata"]
-    return old["uid"] != new["uid"] or int(new["resourceVersion"]) > int(old["resourceVersion"])
+    return old["uid"] == new["uid"] and int(new["resourceVersion"]) > int(old["resourceVersion"])
 
 
 def _trimmed(agent: Manifest) -> dict[str, Any]:

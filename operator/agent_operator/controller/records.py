@@ -39,6 +39,11 @@ class Record:
     manifest: Manifest | None
     in_sync_with: str | None = field(default=None)
 
+    def is_later_than(self, other: "Record") -> bool:
+        """Whether this is a later version of the same object."""
+        is_same = self.uid == other.uid
+        return is_same and int(self.resource_version) > int(other.resource_version)
+
     def compare(self, desired: Manifest, digest: str) -> None:
         """Decide once whether the object agrees with what is desired, then forget its content."""
         if self.manifest is None:

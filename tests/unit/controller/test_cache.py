@@ -86,6 +86,41 @@ def test_the_answer_to_our_own_apply_is_no_news_when_its_event_comes(watching: W
     assert watching.is_in_sync("Service")
 
 
+def test_a_status_watched_before_the_answer_to_our_apply_stays(watching: Watching) -> None:
+    status = {"observedGeneration": 1, "readyReplicas": 2, "availableReplicas": 2}
+    watching.observe(stored("Deployment", 6, status=status))
+    answer = stored("Deployment", 5)
+    watching.cache.applied(KEY, answer, content_hash(DESIRED["Deployment"]))
+    record = watching.cache.children(KEY)[ObjectRef.of(DESIRED["Deployment"])]
+    assert record.facts == TrackObservation(1, 2, 2, is_observed=True)
+    assert record.resource_version == "6"
+    assert watching.is_in_sync("Deployment")
+
+
+def test_an_edit_watched_before_the_answer_to_our_apply_is_not_in_sync(watching: Watching) -> None:
+    edited = stored("Service", 6)
+    edited["spec"]["selector"] = {}
+    watching.observe(edited)
+    watching.cache.applied(KEY, stored("Service", 5), content_hash(DESIRED["Service"]))
+    assert not watching.is_in_sync("Service")
+
+
+def test_a_spec_watched_before_the_answer_to_our_status_write_stays(watching: Watching) -> None:
+    seen = dict(agent_manifest())
+    changed = {**seen, "metadata": {**seen["metadata"], "resourceVersion": "9", "generation": 2}}
+    watching.cache.observe_agent("MODIFIED", changed)
+    written = {**seen, "metadata": {**seen["metadata"], "resourceVersion": "8"}}
+    watching.cache.agent_written(written)
+    found = watching.cache.agent(KEY)
+    assert found is not None
+    assert found["metadata"]["generation"] == 2
+
+
+def test_the_answer_to_a_status_write_brings_no_deleted_agent_back(watching: Watching) -> None:
+    watching.cache.agent_written({**agent_manifest(), "metadata": {**agent_manifest()["metadata"]}})
+    assert watching.cache.agent(KEY) is None
+
+
 def test_a_vanished_object_wakes_the_key_and_is_forgotten(watching: Watching) -> None:
     watching.observe(stored("Service"))
     ref = ObjectRef.of(DESIRED["Service"])
