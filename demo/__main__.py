@@ -22,6 +22,7 @@ from localcluster import AnyCluster, ForeignCluster, LocalClusterError
 from localcluster.addons import install as install_addons
 from localcluster.folders import REPOSITORY
 
+PIPED_WIDTH = 150
 DEFAULT_FOLDER = REPOSITORY / ".local" / "demo"
 
 
@@ -61,13 +62,19 @@ def _run_in(cluster: AnyCluster, options: argparse.Namespace) -> Performance:
     install_operator(cluster, images.operator)
     install_agent(cluster, images.agent)
     with entrance(cluster) as url:
-        performance = asyncio.run(perform(cluster, url, Console()))
+        performance = asyncio.run(perform(cluster, url, _console()))
     write(performance.summary, file)
     if performance.problem is not None:
         diagnose(cluster)
     if options.keep:
         invite(cluster, url)
     return performance
+
+
+def _console() -> Console:
+    """Write as wide as the terminal is; without one, wide enough for every line."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPED_WIDTH)
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ OPERATOR_NAMESPACE = "agentdeploy-system"
 NAMESPACE = "support"
 AGENT = "refunds"
 PROMPT_VERSIONS = ("v1", "v2", "v3")
+WAIT = "--timeout=120s"
 PROMETHEUS_URL = "http://prometheus.monitoring:9090"
 SCRAPE_INTERVAL = "5s"  # of localcluster's Prometheus
 
@@ -50,9 +51,16 @@ def install_operator(cluster: AnyCluster, image: str) -> None:
 
 def clear(cluster: AnyCluster) -> None:
     """Remove what an earlier run left in the agent's namespace: the story starts from nothing."""
-    if cluster.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
-        with step(f"removing namespace {NAMESPACE} of an earlier run"):
-            cluster.kubectl("delete", "namespace", NAMESPACE, "--wait", "--timeout=180s")
+    if not cluster.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
+        return
+    with step(f"removing namespace {NAMESPACE} of an earlier run"):
+        kinds = cluster.kubectl("api-resources", "--api-group=agentdeploy.dev", "-o", "name")
+        if kinds.strip():
+            # Pods first: a namespace waits for half their grace period, however fast they are.
+            everything = (*kinds.split(), "--all")
+            cluster.kubectl("-n", NAMESPACE, "delete", *everything)
+            cluster.kubectl("-n", NAMESPACE, "wait", "--for=delete", "pods", "--all", WAIT)
+        cluster.kubectl("delete", "namespace", NAMESPACE, WAIT)
 
 
 def install_agent(cluster: AnyCluster, image: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -22,6 +23,8 @@ from demo.traffic import Pace, Traffic
 from demo.watching import View, watch
 from localcluster import AnyCluster
 
+SHOWN_FAILURES = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Performance:
@@ -38,8 +41,10 @@ class Performance:
             say(f"failed: {self.problem}")
         moved = len(self.tally.switches) - self.summary.session_switches
         say(f"{moved} conversations were moved by the rollback, off the revision it took back")
-        for reason, number in self.tally.failures.items():
-            say(f"{number} requests failed: {reason}")
+        for failure in self.tally.failures[:SHOWN_FAILURES]:
+            when = f"{failure.at - time.time() + seconds():.1f} s"
+            where = f"on {failure.revision}" if failure.revision else "just begun"
+            say(f"failed at {when}, in a conversation {where}: {failure.reason}")
         print(json.dumps(asdict(self.summary), indent=2))
         if self.outcome.sentence:
             print(self.outcome.sentence)
@@ -85,7 +90,7 @@ def _summary(outcome: Outcome, tally: Tally) -> Summary:
         rolled_back_revision=rejected.revision if rejected else None,
         rollback_reason=rejected.reason if rejected else None,
         requests_total=tally.requests,
-        requests_failed=tally.failed,
+        requests_failed=len(tally.failures),
         session_switches=len(unexplained),
         bad_start_to_weight_zero_seconds=bad_start_to_weight_zero_seconds(outcome, tally),
         total_seconds=round(seconds(), 1),

@@ -125,14 +125,12 @@ def _role(revision: str, now: AgentDeploymentStatus) -> str:
 
 
 def _scaling(autoscaler: Manifest) -> str:
-    """Say between which numbers it scales, and on how many sessions in flight per pod."""
+    """Say between which numbers it scales, and the sessions in flight per pod it saw last."""
     spec = autoscaler["spec"]
     text = f"HPA {spec['minReplicas']}-{spec['maxReplicas']}"
     for metric in autoscaler.get("status", {}).get("currentMetrics") or ():
         if metric["type"] == "Pods":
-            text += (
-                f", {_number(metric['pods']['current']['averageValue'])} sessions in flight per pod"
-            )
+            text += f", {_number(metric['pods']['current']['averageValue'])} sessions per pod"
     return text
 
 

@@ -27,21 +27,25 @@ class Switch:
     after: str
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request without a usable answer; `revision` is the one its conversation was on, if any."""
+
+    at: float
+    reason: str
+    revision: str | None
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts of one run; everything in here was measured at the client."""
 
     sessions: int = 0
     requests: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)
     switches: list[Switch] = field(default_factory=list)
     first_degraded: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> int:
-        """Requests without a usable answer, whatever the reason."""
-        return self.failures.total()
 
     @property
     def by_revision(self) -> dict[str, int]:
@@ -66,10 +70,10 @@ class Tally:
         if before is not None and before != answer.revision:
             self.switches.append(Switch(now, before, answer.revision))
 
-    def record_failure(self, reason: str) -> None:
+    def record_failure(self, reason: str, *, before: str | None) -> None:
         """Count a request that got no usable answer."""
         self.requests += 1
-        self.failures[reason] += 1
+        self.failures.append(Failure(time.time(), reason, before))
 
     def unexplained_switches(self, *, evicted: str | None, since: float) -> list[Switch]:
         """Return switches that the rollback of revision `evicted` at `since` does not explain.

@@ -94,10 +94,11 @@ class Traffic:
             if last is not None:
                 await asyncio.sleep(_between(*self._pace.gap_seconds))
             answer = await self._ask(message, last=last)
+            before = last.revision if last else None
             if isinstance(answer, str):
-                self.tally.record_failure(answer)
+                self.tally.record_failure(answer, before=before)
                 return
-            self.tally.record(answer, before=last.revision if last else None)
+            self.tally.record(answer, before=before)
             last = answer
 
     async def _ask(self, message: str, *, last: Answer | None) -> Answer | str:

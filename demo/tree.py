@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from agent_operator.api.v1alpha1 import AgentDeploymentStatus, SignalStatus
+from agent_operator.api.v1alpha1 import AgentDeploymentStatus, SignalStatus, Verdict
 from demo.reading import Picture, Pod, Revision
 from demo.tally import Tally
 
@@ -57,9 +57,9 @@ def tree(picture: Picture, *, seconds: float) -> Tree:
 def analysis_table(status: AgentDeploymentStatus) -> Table:
     """Return a row per signal: what was counted on both sides and what it proves."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("signal")
-    for title in ("canary bad/sessions", "stable bad/sessions", "limit", "evidence (fails at)"):
-        table.add_column(title, justify="right")
+    table.add_column("bad/sessions")
+    for title in ("canary", "stable", "limit", "evidence (fails at)"):
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
     for row in status.analysis:
         table.add_row(row.signal, *_analysis_cells(row))
@@ -72,7 +72,7 @@ def traffic_line(picture: Picture, tally: Tally) -> Text:
         "traffic   ",
         (f"{tally.requests:,} requests in {tally.sessions:,} conversations", "bold"),
         ", ",
-        (f"{tally.failed} failed", "bold red" if tally.failed else "green"),
+        (f"{len(tally.failures)} failed", "bold red" if tally.failures else "green"),
     )
     prompts = {each.revision: each.prompt for each in picture.revisions}
     for revision, answers in tally.by_revision.items():
@@ -92,9 +92,7 @@ def _headline(picture: Picture, seconds: float) -> Text:
         (phase, f"bold {_PHASE_STYLES.get(phase, 'yellow')}"),
     )
     if rollout is not None and rollout.step:
-        line.append(
-            f"  step {rollout.step} of {rollout.steps}, {rollout.weight} % to the candidate"
-        )
+        line.append(f"  step {rollout.step} of {rollout.steps}: {rollout.weight} %")
     if status.changed_axes:
         line.append(f"  changed: {', '.join(status.changed_axes)}")
     line.append(f"  {seconds:.0f} s", "dim")
@@ -130,9 +128,10 @@ def _pod_line(pod: Pod) -> Text:
 
 def _analysis_cells(row: SignalStatus) -> tuple[RenderableType, ...]:
     verdict = Text(row.verdict.value, style=_VERDICT_STYLES.get(row.verdict.value, "yellow"))
-    verdict.append(f"  {row.reason}" if row.reason else "")
-    if row.sessions_needed:
-        verdict.append(f", {row.sessions_needed} more sessions needed")
+    if row.verdict is Verdict.INCONCLUSIVE and row.sessions_needed:
+        verdict.append(f", {row.sessions_needed} more to go")
+    elif row.verdict is not Verdict.PASS:
+        verdict.append(f" {row.reason}")
     return (
         f"{row.canary.bad}/{row.canary.sessions}",
         f"{row.stable.bad}/{row.stable.sessions}",

@@ -85,10 +85,6 @@ async def watch(cluster: AnyCluster, view: View, *, kind: str, scope: tuple[str,
 
 
 async def _events(stream: asyncio.StreamReader) -> AsyncIterator[Manifest]:
-    """Split kubectl's output into events: each is indented JSON that ends in a line `}`."""
-    lines: list[bytes] = []
+    """Read kubectl's watch events: JSON, one in each line."""
     async for line in stream:
-        lines.append(line)
-        if line.rstrip() == b"}":
-            yield json.loads(b"".join(lines))
-            lines = []
+        yield json.loads(line)
