@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 FOLLOWED = tuple(kind for kind in Kind if kind is not Kind.SECRET)  # Secrets are never listed
 OPTIONAL = frozenset({Kind.ROUTE})  # agents without traffic rules work without it
-RECONNECT = Backoff(base_seconds=0.5, cap_seconds=30.0)
+RECONNECT = Backoff(base_seconds=0.5, cap_seconds=10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,7 @@ class _Follower:
         self._on_sync = on_sync
         self._version = ""  # where the next watch starts; empty: list first
         self._failures = 0
+        self._expirations = 0
 
     async def run(self) -> None:
         """List and watch until cancelled; whatever goes wrong ends in a pause."""
@@ -225,7 +226,7 @@ class _Follower:
             message = str(obj.get("message"))
             raise Expired(message) if obj.get("code") == 410 else ApiUnavailable(message)
         self.active_at = time.monotonic()
-        self._failures = 0
+        self._recovered()
         self._version = obj["metadata"]["resourceVersion"]
         if kind_of_event == "DELETED":
             self._teller.forget(self.selection.named(obj))
@@ -251,20 +252,34 @@ class _Follower:
         return self._timing.absent_seconds * random.uniform(0.75, 1.0)  # noqa: S311 - no secret
 
     def _failed(self, error: Exception) -> float:
-        if isinstance(error, Expired) or not isinstance(error, ApiUnavailable | Throttled):
+        if isinstance(error, Expired):
+            return self._expired()
+        if not isinstance(error, ApiUnavailable | Throttled):
             self._version = ""
         pause = self._pause()
         if isinstance(error, Throttled):
             pause = max(pause, error.retry_after)
-        log.warning(
-            "watch.failed",
-            path=self.selection.path,
-            error=f"{type(error).__name__}: {error}",
-            retry_seconds=round(pause, 2),
-            exc_info=None if isinstance(error, OperatorError) else error,
-        )
+        if self._failures == 1:  # the others would say the same
+            log.warning(
+                "watch.failed",
+                path=self.selection.path,
+                error=f"{type(error).__name__}: {error}",
+                exc_info=None if isinstance(error, OperatorError) else error,
+            )
         return pause
+
+    def _expired(self) -> float:
+        """List again soon: it is the way of the world, and after an outage the first answer."""
+        self._version = ""
+        self._expirations += 1
+        log.info("watch.expired", path=self.selection.path)
+        return self._timing.backoff.seconds(self._expirations, random.random())  # noqa: S311
 
     def _pause(self) -> float:
         self._failures += 1
         return self._timing.backoff.seconds(self._failures, random.random())  # noqa: S311
+
+    def _recovered(self) -> None:
+        if self._failures > 1:
+            log.info("watch.resumed", path=self.selection.path, failures=self._failures)
+        self._failures = self._expirations = 0

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
 
 from agent_operator.adapters.apiserver import ApiServer
@@ -284,6 +285,29 @@ async def test_a_missing_permission_for_routes_holds_up_nobody(
     async with asyncio.timeout(5):
         await informer.synced.wait()
     assert heard.told[0] == ("replace", [])
+
+
+async def test_after_an_outage_an_expired_watch_lists_again_soon(
+    follow: Follow, heard: Heard
+) -> None:
+    growing = Timing(backoff=Backoff(base_seconds=0.001, cap_seconds=30.0))
+    outage = [refuses(503)] * 10  # by now the pause after another failure is half a second or more
+    await follow(
+        listed("a"), *outage, refuses(410, "Expired"), listed("b"), open_watch, timing=growing
+    )
+    async with asyncio.timeout(5):
+        await heard.until(("replace", ["a"]), ("replace", ["b"]))
+
+
+async def test_an_outage_is_said_once_and_its_end_too(follow: Follow, heard: Heard) -> None:
+    with structlog.testing.capture_logs() as lines:
+        await follow(
+            listed("a"),
+            *[refuses(503)] * 5,
+            streams(event("ADDED", "b", "11"), event("ADDED", "c", "12"), stays_open=True),
+        )
+        await heard.until(("replace", ["a"]), ("observe", "b"), ("observe", "c"))
+    assert [line["event"] for line in lines] == ["watch.failed", "watch.resumed"]
 
 
 async def test_a_server_that_hangs_up_at_once_is_not_called_in_a_loop(
