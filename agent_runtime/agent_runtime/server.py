@@ -22,6 +22,9 @@ from agent_runtime.web.operations import create_operations_app
 BACKLOG = 2048
 # For what is still being written when the drain is over.
 LAST_WORDS_SECONDS = 5
+# Longer than gateways keep idle connections (Envoy one hour): who closes first while the other one
+# sends makes that request fail, and only the gateway knows what it is about to send.
+IDLE_CONNECTION_SECONDS = 3660
 EXIT_BY_SECOND_SIGNAL = 128 + signal.SIGTERM
 
 log = structlog.get_logger(__name__)
@@ -110,6 +113,7 @@ def _server(app: FastAPI) -> _Server:
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
+        timeout_keep_alive=IDLE_CONNECTION_SECONDS,
         timeout_graceful_shutdown=LAST_WORDS_SECONDS,
     )
     return _Server(config)

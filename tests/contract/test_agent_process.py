@@ -17,6 +17,8 @@ from tests.fakes.redis_server import RedisServer
 
 KEY = "sk-never-to-be-seen-1234567890"
 Environment = Callable[..., dict[str, str]]
+# After which servers close idle connections by default; a gateway may send just then.
+COMMON_IDLE_SECONDS = 5
 
 
 @pytest.fixture
@@ -64,6 +66,21 @@ async def test_sigterm_lets_requests_in_flight_finish_with_the_listener_open(
     assert health.status_code == 200
     assert (answer.status_code, answer.json()["answer"]) == (200, "still here")
     assert code == 0
+
+
+async def test_an_idle_connection_stays_open_for_its_gateway(environment: Environment) -> None:
+    async with agent_process(environment()) as agent:
+        reader, writer = await asyncio.open_connection("127.0.0.1", agent.http.base_url.port)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: agent\r\n\r\n")
+        answer = await reader.read(4096)
+        try:
+            with pytest.raises(TimeoutError):  # an end of file would come at once
+                await asyncio.wait_for(reader.read(1), timeout=COMMON_IDLE_SECONDS + 1)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 async def test_a_second_sigterm_ends_it_at_once(environment: Environment, llmock: LLMock) -> None:
