@@ -104,7 +104,7 @@ class World:
     ) -> Decision:
         """Let time pass, count, and do one pass."""
         self.now += seconds
-        self.evaluation = Measured(self.now, seconds, canary, stable)
+        self.evaluation = Measured(self.now, seconds, canary, stable, epoch=self.state.epoch)
         return self.turn()
 
     def roll_out(self, revision: str) -> None:

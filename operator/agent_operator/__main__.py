@@ -20,8 +20,9 @@ from agent_operator.adapters.prometheus import Prometheus
 from agent_operator.controller.cache import Cache
 from agent_operator.controller.evaluation import Evaluation
 from agent_operator.controller.executor import Executor
-from agent_operator.controller.reconciler import Outside, Reconciler
+from agent_operator.controller.reconciler import Reconciler
 from agent_operator.controller.resync import Resync
+from agent_operator.controller.turn import Outside
 from agent_operator.controller.workqueue import WorkQueue
 from agent_operator.domain.manifest import ObjectKey
 from agent_operator.errors import OperatorError
@@ -56,6 +57,7 @@ class Operator:
         self._settings = settings
         self._tasks: list[asyncio.Task[None]] = []
         self.stop_flag = asyncio.Event()
+        self.has_failed = False
         clock = SystemClock()
         cluster = Cluster(server, namespaces=settings.namespaces)
         self._queue = WorkQueue(
@@ -76,10 +78,18 @@ class Operator:
             on_error=metrics.observe_evaluation_error,
         )
         self._reconciler = Reconciler(
-            Outside(cluster, cluster, Events(server, clock), clock, metrics.observe_decision),
+            Outside(
+                cluster,
+                cluster,
+                Events(server, clock),
+                clock,
+                metrics.observe_decision,
+                metrics.observe_rollback,
+            ),
             cache=self._cache,
             executor=Executor(cluster, cluster, cluster, self._cache),
             evaluation=self._evaluation,
+            shortest_interval_seconds=settings.scrape_interval_seconds,
         )
         self._resync = Resync(cluster, self._cache, self._queue.add)
         self._health = HealthServer(
@@ -117,7 +127,10 @@ class Operator:
         log.info("operator.stopped")
 
     async def _pass(self, key: ObjectKey) -> float | None:
-        return await self._reconciler.reconcile(key)
+        again = await self._reconciler.reconcile(key)
+        if self._cache.agent(key) is None:
+            self._queue.forget(key)
+        return again
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -128,6 +141,7 @@ class Operator:
         """End the process when a part of it ends: it starts again whole, not half."""
         if not task.cancelled() and task.exception() is not None:
             log.error("task.failed", task=task.get_name(), exc_info=task.exception())
+            self.has_failed = True
         self.stop_flag.set()
 
     def _deafness(self) -> str:
@@ -140,8 +154,11 @@ class Operator:
         return "" if self._informer.synced.is_set() else "owned objects are still being listed"
 
 
-async def operate(settings: Settings) -> None:
-    """Run until told to stop; raise OperatorError when the cluster cannot be worked with."""
+async def operate(settings: Settings) -> bool:
+    """Run until told to stop; return whether all went well.
+
+    Raises OperatorError when the cluster cannot be worked with.
+    """
     metrics = Metrics(__version__)
     connection: Connection = await connect(kubeconfig=settings.kubeconfig, context=settings.context)
     try:
@@ -152,6 +169,7 @@ async def operate(settings: Settings) -> None:
         await runtime.run(
             connection, hooks, namespaces=settings.namespaces, stop_flag=operator.stop_flag
         )
+        return not operator.has_failed
     finally:
         await connection.close()
 
@@ -161,11 +179,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = from_command_line(sys.argv[1:] if arguments is None else arguments)
     logging.configure(level=settings.log_level, form=settings.log_format)
     try:
-        uvloop.run(operate(settings))
+        return 0 if uvloop.run(operate(settings)) else 1
     except OperatorError as error:
         sys.stderr.write(f"agent_operator: {error}\n")
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ class DecisionStatus(ApiModel):
     """The last decision and its grounds."""
 
     action: str = Field(max_length=64)
-    """What was done, as in Advance, Hold, Promote or RollBack."""
+    """What was done: Initialize, Start, Step, Promote, Hold, RollBack, Finish or None."""
     reason: Reason
     """Why, as one CamelCase word."""
     message: Message = ""

@@ -6,9 +6,13 @@ Changes that matter to a key put it into the queue; echoes of our own writes do 
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
 from agent_operator.controller.records import Record, agent_name, record_of
 from agent_operator.domain.manifest import Kind, Manifest, ObjectKey, ObjectRef
 from agent_operator.ports import Enqueue
+
+log = structlog.get_logger(__name__)
 
 
 def key_of(agent: Manifest) -> ObjectKey:
@@ -61,17 +65,24 @@ class Cache:
         if known is not None and _is_later_version(agent, known):
             self._agents[key] = _trimmed(agent)
 
-    def drop_agent(self, key: ObjectKey) -> None:
-        """Forget an AgentDeployment that does not exist any more."""
-        self._agents.pop(key, None)
-        self._enqueue(key)
+    def drop_agent(self, key: ObjectKey, uid: str) -> None:
+        """Forget an AgentDeployment of that UID: it does not exist any more."""
+        known = self._agents.get(key)
+        if known is not None and known["metadata"]["uid"] == uid:
+            del self._agents[key]
+            self._enqueue(key)
 
     def observe(self, obj: Manifest) -> None:
         """Take an added or changed owned object."""
         key = self._owner(obj)
         if key is None:
             return
-        new = record_of(obj)
+        try:
+            new = record_of(obj)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            # One odd object must not stop the others of its kind from being followed.
+            log.warning("object.unreadable", object="/".join(key), error=repr(error))
+            return
         old = self._children.get(key, {}).get(new.ref)
         if old is not None and old.uid == new.uid:
             if not new.is_later_than(old):
@@ -142,10 +153,11 @@ class Cache:
             self._children.pop(key, None)
 
     def _owner(self, obj: Manifest) -> ObjectKey | None:
+        known = self._owners.get(ObjectRef.of(obj))
+        if known is not None:  # whatever somebody did to its labels: still the child it was
+            return known
         name = agent_name(obj)
-        if name is None:  # somebody took the label away: still the child it was
-            return self._owners.get(ObjectRef.of(obj))
-        return ObjectKey(obj["metadata"]["namespace"], name)
+        return None if name is None else ObjectKey(obj["metadata"]["namespace"], name)
 
 
 def _is_newer(agent: Manifest, known: Manifest) -> bool:

@@ -1,7 +1,7 @@
 """One loop measures all live candidates: few queries for the whole fleet, counts per key.
 
-Passes register what they want measured (`watch`) and take what was counted (`latest`); counts stay
-until the status that holds them is written (`taken`), so none is lost or counted twice.
+Passes register what they want measured (`watch`) and take what was counted (`latest`). Blocks of
+counts wait until a status holds them (`taken`), so none is lost or counted twice.
 """
 
 import asyncio
@@ -13,14 +13,19 @@ import structlog
 
 from agent_operator.domain.manifest import ObjectKey
 from agent_operator.domain.observation import Measured, NotMeasured, Problem
-from agent_operator.domain.verdict.readings import Reading, SeenPod, deltas, remembered
+from agent_operator.domain.verdict.readings import (
+    REMEMBERED_SECONDS,
+    Reading,
+    SeenPod,
+    deltas,
+    remembered,
+)
 from agent_operator.errors import MetricsUnavailable
 from agent_operator.ports import Clock, Enqueue, MetricsSource
 
 log = structlog.get_logger(__name__)
 
 Readings = Mapping[tuple[ObjectKey, str], Reading]
-REMEMBERED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +44,15 @@ class Watched:
 
 
 @dataclass(slots=True)
-class _Track:
-    pods: dict[str, SeenPod] | None = None
-
-
-@dataclass(slots=True)
 class _Progress:
-    """What is known of one watched key."""
+    """How far one watched key is measured; `due` on the monotonic clock, other times Unix."""
 
     watched: Watched
     began: float
     due: float
     measured_at: float | None = None
-    candidate: _Track = field(default_factory=_Track)
-    stable: _Track = field(default_factory=_Track)
-    pending: Measured | None = None  # counted, not in status yet
+    blocks: list[Measured] = field(default_factory=list)  # counted, not in status yet
     problem: Problem | None = None  # why nothing can be counted now
-
-    @property
-    def latest(self) -> Measured | NotMeasured | None:
-        """What the state machine should see."""
-        return self.pending if self.problem is None else NotMeasured(self.problem)
 
 
 class Evaluation:
@@ -82,6 +75,8 @@ class Evaluation:
         self._lag = query_lag_seconds
         self._scrape_interval = scrape_interval_seconds
         self._progress: dict[ObjectKey, _Progress] = {}
+        # Last values of pods outlive epochs: one failed scrape must not make a pod look new.
+        self._pods: dict[tuple[ObjectKey, str], dict[str, SeenPod]] = {}
 
     def watch(self, key: ObjectKey, watched: Watched) -> None:
         """Measure a key from now on; the same epoch goes on where it was."""
@@ -89,26 +84,42 @@ class Evaluation:
         if known is not None and known.watched.epoch == watched.epoch:
             known.watched = watched
             return
-        now = self._clock.now()
+        # The first reading is of a moment at which the weight was already in force.
+        due = self._clock.monotonic() + self._lag
         problem = None if known is None else known.problem
-        self._progress[key] = _Progress(watched, began=now, due=now, problem=problem)
+        self._progress[key] = _Progress(
+            watched,
+            began=self._clock.now(),
+            due=due,
+            measured_at=watched.measured_at,
+            problem=problem,
+        )
 
     def unwatch(self, key: ObjectKey) -> None:
-        """Measure a key no more and forget its counts."""
+        """Measure a key no more and forget counts that no status has taken."""
         self._progress.pop(key, None)
 
-    def latest(self, key: ObjectKey) -> Measured | NotMeasured | None:
-        """Return counts that are not in status yet, or why there are none."""
+    def forget(self, key: ObjectKey) -> None:
+        """Forget everything about a key without a live candidate."""
+        self.unwatch(key)
+        for track in [track for track in self._pods if track[0] == key]:
+            del self._pods[track]
+
+    def latest(self, key: ObjectKey, *, after: float | None) -> Measured | NotMeasured | None:
+        """Return the blocks that end later than `after` as one, or why there can be none."""
         progress = self._progress.get(key)
-        return None if progress is None else progress.latest
+        if progress is None:
+            return None
+        if progress.problem is not None:
+            return NotMeasured(progress.problem)
+        blocks = [block for block in progress.blocks if block.at > (after or 0.0)]
+        return _joined(blocks) if blocks else None
 
     def taken(self, key: ObjectKey, at: float | None) -> None:
-        """Forget the counts up to `at`: they are in status now."""
+        """Forget the blocks that end at `at` or before: they are in status now."""
         progress = self._progress.get(key)
-        if progress is None or at is None or progress.pending is None:
-            return
-        if progress.pending.at <= at:
-            progress.pending = None
+        if progress is not None and at is not None:
+            progress.blocks = [block for block in progress.blocks if block.at > at]
 
     async def run(self, tick_seconds: float = 1.0) -> None:
         """Measure what is due, for ever."""
@@ -117,56 +128,55 @@ class Evaluation:
             await asyncio.sleep(tick_seconds)
 
     async def tick(self) -> None:
-        """Measure every key whose interval is due, in one batch per interval length."""
-        now = self._clock.now()
+        """Measure every key whose interval is due, in one batch per window length."""
+        now = self._clock.monotonic()
         batches: dict[float, list[ObjectKey]] = defaultdict(list)
         for key, progress in self._progress.items():
             if progress.due <= now:
                 progress.due = now + progress.watched.interval_seconds
-                batches[progress.watched.interval_seconds].append(key)
-        for interval, keys in batches.items():
-            await self._measure(keys, interval_seconds=interval, at=now - self._lag)
+                batches[self._window(key, progress)].append(key)
+        at = self._clock.now() - self._lag
+        for window, keys in batches.items():
+            await self._measure(keys, at=at, window_seconds=window)
+
+    def _window(self, key: ObjectKey, progress: _Progress) -> float:
+        """Return how old a sample may be: an hour for pods that were never read before."""
+        watched = progress.watched
+        if progress.measured_at is None or (key, watched.candidate) not in self._pods:
+            return REMEMBERED_SECONDS
+        return max(2 * watched.interval_seconds, 2.5 * self._scrape_interval)
 
     async def _measure(
-        self, keys: Sequence[ObjectKey], *, interval_seconds: float, at: float
+        self, keys: Sequence[ObjectKey], *, at: float, window_seconds: float
     ) -> None:
-        window = max(2 * interval_seconds, 2.5 * self._scrape_interval)
         try:
-            for key in keys:
-                await self._resume(key)
-            readings = await self._metrics.readings(keys, at=at, window_seconds=window)
+            await self._resume(keys)
+            readings = await self._metrics.readings(keys, at=at, window_seconds=window_seconds)
         except MetricsUnavailable as error:
             log.warning("metrics.unavailable", reason=error.reason, error=str(error))
             self._on_error(error.reason)
-            problem = Problem(
-                "MetricsUnavailable",
-                f"{error}; the weight stays until Prometheus answers again ({error.reason})",
-            )
+            message = f"{error}; the weight stays until Prometheus answers again ({error.reason})"
             for key in keys:
-                self._hold(key, problem)
+                self._hold(key, Problem("MetricsUnavailable", message))
             return
         for key in keys:
-            self._count(key, readings, at=at, window_seconds=window)
+            self._count(key, readings, at=at)
 
-    async def _resume(self, key: ObjectKey) -> None:
-        """Go on after a restart from the counters as they were at the last block's end."""
-        progress = self._progress.get(key)
-        if progress is None or progress.candidate.pods is not None:
-            return
-        at = progress.watched.measured_at
-        if at is None:
-            return
-        before = await self._metrics.readings([key], at=at, window_seconds=REMEMBERED_SECONDS)
-        candidate = before.get((key, progress.watched.candidate))
-        stable = before.get((key, progress.watched.stable))
-        if candidate is not None and stable is not None:
-            progress.candidate.pods = remembered(None, candidate)
-            progress.stable.pods = remembered(None, stable)
-            progress.measured_at = at
+    async def _resume(self, keys: Sequence[ObjectKey]) -> None:
+        """Go on after a restart from the counters as they were at the last blocks' ends."""
+        by_time: dict[float, list[ObjectKey]] = defaultdict(list)
+        for key in keys:
+            progress = self._progress.get(key)
+            if progress is None or progress.measured_at is None:
+                continue
+            if (key, progress.watched.candidate) not in self._pods:
+                by_time[progress.measured_at].append(key)
+        for at, some in by_time.items():
+            before = await self._metrics.readings(some, at=at, window_seconds=REMEMBERED_SECONDS)
+            for track, reading in before.items():
+                self._pods[track] = remembered(None, reading)
 
-    def _count(
-        self, key: ObjectKey, readings: Readings, *, at: float, window_seconds: float
-    ) -> None:
+    def _count(self, key: ObjectKey, readings: Readings, *, at: float) -> None:
         progress = self._progress.get(key)
         if progress is None:
             return  # went away while the query was under way
@@ -174,26 +184,28 @@ class Evaluation:
         candidate = readings.get((key, watched.candidate))
         stable = readings.get((key, watched.stable))
         if candidate is None or stable is None:
-            problem = self._unmeasured(progress, candidate, window_seconds=window_seconds)
-            self._hold(key, problem)
+            self._hold(key, self._unmeasured(progress, candidate))
             return
-        if progress.measured_at is not None and at <= progress.measured_at:
+        began = progress.measured_at
+        if began is not None and at <= began:
             return  # the clock went back: time is counted once
-        counted = Measured(
+        known = [
+            self._pods.get((key, revision)) for revision in (watched.candidate, watched.stable)
+        ]
+        block = Measured(
             at=at,
-            seconds=0.0 if progress.measured_at is None else at - progress.measured_at,
-            canary=deltas(progress.candidate.pods, candidate),
-            stable=deltas(progress.stable.pods, stable),
+            seconds=0.0 if began is None else at - began,
+            canary=deltas(None if began is None else known[0], candidate),
+            stable=deltas(None if began is None else known[1], stable),
+            epoch=watched.epoch,
         )
-        progress.candidate.pods = remembered(progress.candidate.pods, candidate)
-        progress.stable.pods = remembered(progress.stable.pods, stable)
-        progress.measured_at = at
-        progress.problem, progress.pending = None, _joined(progress.pending, counted)
+        self._pods[key, watched.candidate] = remembered(known[0], candidate)
+        self._pods[key, watched.stable] = remembered(known[1], stable)
+        progress.measured_at, progress.problem = at, None
+        progress.blocks.append(block)
         self._enqueue(key)
 
-    def _unmeasured(
-        self, progress: _Progress, candidate: Reading | None, *, window_seconds: float
-    ) -> Problem:
+    def _unmeasured(self, progress: _Progress, candidate: Reading | None) -> Problem:
         watched = progress.watched
         if candidate is not None:
             message = (
@@ -201,7 +213,8 @@ class Evaluation:
                 "check that its pods are scraped and relabelled"
             )
             return Problem("StableUnmeasured", message)
-        if self._clock.now() - progress.began < 2 * window_seconds:
+        patience = 2 * max(2 * watched.interval_seconds, 2.5 * self._scrape_interval)
+        if self._clock.now() - progress.began < patience:
             message = f"waiting for the first counters of {watched.candidate} in Prometheus"
             return Problem("WaitingForMetrics", message)
         message = (
@@ -217,13 +230,15 @@ class Evaluation:
             self._enqueue(key)
 
 
-def _joined(pending: Measured | None, new: Measured) -> Measured:
-    """Add counts to those that no status has taken yet."""
-    if pending is None:
-        return new
-    return Measured(
-        at=new.at,
-        seconds=pending.seconds + new.seconds,
-        canary=pending.canary + new.canary,
-        stable=pending.stable + new.stable,
-    )
+def _joined(blocks: Sequence[Measured]) -> Measured:
+    """Add up blocks of one epoch that follow each other."""
+    first, *rest = blocks
+    for block in rest:
+        first = Measured(
+            at=block.at,
+            seconds=first.seconds + block.seconds,
+            canary=first.canary + block.canary,
+            stable=first.stable + block.stable,
+            epoch=block.epoch,
+        )
+    return first

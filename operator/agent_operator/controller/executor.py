@@ -1,20 +1,27 @@
 """Carries out planned writes one by one and says what kept one from being done.
 
-Every write is fenced: by uid and resourceVersion of what it was decided on, and, before anything
-is created, by a fresh look at the AgentDeployment itself.
+Every write is fenced by the uid of what it was decided on, deletes and /scale by its
+resourceVersion too; before anything is created the AgentDeployment itself is looked at again.
 """
 
+import secrets
 from collections.abc import Sequence
 
 import structlog
 
 from agent_operator.api.v1alpha1 import AgentDeployment
 from agent_operator.controller.cache import Cache
-from agent_operator.controller.records import controller_is_agent, controller_uid
+from agent_operator.controller.records import controller_is_agent, controller_uid, track_replicas
 from agent_operator.domain.manifest import Kind, Manifest, ObjectKey, ObjectRef
-from agent_operator.domain.naming import FIELD_MANAGER, LABEL_MANAGED_BY, MANAGED_BY
+from agent_operator.domain.naming import (
+    FIELD_MANAGER,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+    keys_name,
+)
 from agent_operator.domain.observation import Problem
 from agent_operator.domain.plan import Apply, Delete, Scale, Write
+from agent_operator.domain.resources.secret import KEY_BYTES, keys_secret
 from agent_operator.errors import AccessDenied, Conflict, InvalidObject, MissingApi, NotFound
 from agent_operator.ports import AgentApi, ClusterApi, ScaleApi
 
@@ -46,7 +53,7 @@ class Executor:
         is_checked = False
         for write in writes:
             if isinstance(write, Apply) and write.child is None and not is_checked:
-                await self._ensure_still_there(agent)
+                await self.ensure_still_there(agent)
                 is_checked = True
             problem = await self._carry_out_one(agent, write)
             first = first or problem
@@ -72,7 +79,25 @@ class Executor:
         log.info("child.applied", kind=ref.kind.value.kind, name=ref.name, created=uid is None)
         return None
 
-    async def _ensure_still_there(self, agent: AgentDeployment) -> None:
+    async def ensure_keys(self, agent: AgentDeployment) -> Problem | None:
+        """Create the Secret that signs session ids once; its content is never read or rewritten."""
+        name = keys_name(agent)
+        ref = ObjectRef(Kind.SECRET, agent.metadata.namespace, name)
+        try:
+            found = await self._cluster.read(ref)
+            if found is not None:
+                return foreign(agent, ref, found)
+            await self.ensure_still_there(agent)
+            await self._cluster.create(keys_secret(agent, secrets.token_bytes(KEY_BYTES)))
+        except Conflict:
+            return None  # another pass was first
+        except (InvalidObject, AccessDenied) as error:
+            return Problem(_reason(error), f"Secret {name}: {error}")
+        log.info("child.applied", kind="Secret", name=name, created=True)
+        return None
+
+    async def ensure_still_there(self, agent: AgentDeployment) -> None:
+        """Raise `AgentGone` unless the AgentDeployment is there, the same and not being deleted."""
         found = await self._agents.read_agent(_key(agent))
         if (
             found is None
@@ -110,6 +135,8 @@ class Executor:
                 found = await self._cluster.read(write.ref)
                 if not attempts_left or found is None or found["metadata"]["uid"] != record.uid:
                     raise
+                if found["spec"].get("replicas") != track_replicas(record):
+                    return  # somebody scaled it meanwhile: the next pass decides on that
                 version = found["metadata"]["resourceVersion"]
         log.info("deployment.scaled", name=write.ref.name, replicas=write.replicas)
 
@@ -164,9 +191,12 @@ def _refused(write: Write, error: InvalidObject | AccessDenied | MissingApi) -> 
     if isinstance(error, MissingApi):
         field = "spec.traffic: " if _ref(write).kind is Kind.ROUTE else ""
         return Problem("MissingApi", f"{field}{error}")
-    reason = "AccessDenied" if isinstance(error, AccessDenied) else "ChildRefused"
     ref = _ref(write)
-    return Problem(reason, f"{ref.kind.value.kind} {ref.name}: {error}")
+    return Problem(_reason(error), f"{ref.kind.value.kind} {ref.name}: {error}")
+
+
+def _reason(error: InvalidObject | AccessDenied) -> str:
+    return "AccessDenied" if isinstance(error, AccessDenied) else "ChildRefused"
 
 
 def _ref(write: Write) -> ObjectRef:

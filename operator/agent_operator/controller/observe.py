@@ -65,6 +65,8 @@ def _traffic(agent: AgentDeployment, state: RolloutState, records: Records) -> T
         return TrafficObservation()
     if service.facts:
         return TrafficObservation({service.facts: 100})
-    # Shared: both revisions' pods get sessions, in the ratio that the asked weight was turned into.
-    shares = {state.stable: 100 - state.weight, state.candidate: state.weight}
+    # Shared: both revisions' pods get sessions, in the ratio that the asked weight was turned into;
+    # never none, even when the weight asked for is 0 by now and the selector still has to follow.
+    weight = max(1, state.weight)
+    shares = {state.stable: 100 - weight, state.candidate: weight}
     return TrafficObservation({revision: share for revision, share in shares.items() if revision})

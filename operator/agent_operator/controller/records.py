@@ -54,14 +54,13 @@ class Record:
 
     def child(self) -> Child:
         """Return what planning needs."""
-        replicas = self.facts.replicas if isinstance(self.facts, TrackObservation) else None
         return Child(
             self.ref,
             self.uid,
             self.resource_version,
             self.owner_uid,
             self.in_sync_with,
-            replicas,
+            track_replicas(self),
         )
 
 
@@ -79,6 +78,11 @@ def record_of(obj: Manifest) -> Record:
         facts=_facts(ref, obj),
         manifest=obj,
     )
+
+
+def track_replicas(record: Record) -> int | None:
+    """Return the replicas that a Deployment's record was last seen with."""
+    return record.facts.replicas if isinstance(record.facts, TrackObservation) else None
 
 
 def agent_name(obj: Manifest) -> str | None:

@@ -2,10 +2,13 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
 from agent_operator.controller.cache import Cache, key_of
+from agent_operator.domain.manifest import Manifest, ObjectKey
 from agent_operator.errors import OperatorError
 from agent_operator.ports import AgentApi, Enqueue
 
@@ -30,12 +33,25 @@ class Resync:
                 log.warning("resync.failed", error=str(error))
 
     async def look(self, *, spread_seconds: float = 0.0) -> None:
-        """Drop keys whose object is gone, then enqueue the rest, spread over the seconds given."""
-        listed = {key_of(agent) for agent in await self._agents.list_agents()}
-        for key in self._cache.agents():
-            if key not in listed and await self._agents.read_agent(key) is None:
-                self._cache.drop_agent(key)  # its DELETED event was missed
+        """Catch up with changes that no watch event told, then enqueue all keys, spread in time."""
+        listed = {key_of(agent): agent["metadata"] for agent in await self._agents.list_agents()}
+        for key in {*listed, *self._cache.agents()}:
+            known = self._cache.agent(key)
+            if known is None or key not in listed or _differ(known["metadata"], listed[key]):
+                await self._catch_up(key, known)
         keys = self._cache.agents()
         for key in keys:
             self._enqueue(key)
             await asyncio.sleep(spread_seconds / len(keys))
+
+    async def _catch_up(self, key: ObjectKey, known: Manifest | None) -> None:
+        """Read one AgentDeployment whose watch event did not come, or comes right now."""
+        found = await self._agents.read_agent(key)
+        if found is not None:
+            self._cache.observe_agent(None, found)
+        elif known is not None:
+            self._cache.drop_agent(key, known["metadata"]["uid"])
+
+
+def _differ(known: Mapping[str, Any], listed: Mapping[str, Any]) -> bool:
+    return any(known[name] != listed[name] for name in ("uid", "resourceVersion"))

@@ -8,6 +8,7 @@ from agent_operator.domain.manifest import Kind, Manifest, ObjectRef
 from agent_operator.domain.observation import Problem
 from agent_operator.domain.revision import axes, revision_of
 from agent_operator.domain.serving import Snapshot
+from agent_operator.errors import AccessDenied
 from agent_operator.ports import ClusterApi
 
 
@@ -28,6 +29,15 @@ async def read_sources(
     cluster: ClusterApi, agent: AgentDeployment, snapshots: Mapping[str, Snapshot]
 ) -> Sources:
     """Read what the spec refers to; a version that was seen before has the content of then."""
+    try:
+        return await _read_sources(cluster, agent, snapshots)
+    except AccessDenied as error:
+        return Sources(None, {}, Problem("AccessDenied", str(error)))
+
+
+async def _read_sources(
+    cluster: ClusterApi, agent: AgentDeployment, snapshots: Mapping[str, Snapshot]
+) -> Sources:
     seen = _files_of_version(agent, snapshots)
     files, problem = await _files(cluster, agent)
     drift = None

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from agent_operator.api.conditions import Condition, ConditionStatus, ConditionType, set_condition
+from agent_operator.api.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    find_condition,
+    set_condition,
+)
 from agent_operator.domain.observation import Measured, NotMeasured, Observation, Problem
 from agent_operator.domain.rollout.codec import timestamp
 from agent_operator.domain.rollout.state import LIVE, Action, Decision, State
@@ -19,7 +25,8 @@ class Situation:
     """What conditions are computed from.
 
     `trouble`: what kept the last writes from being carried out. `drift`: a prompt that changed
-    under its version. `previous`: the conditions so far. `deadline_seconds`: after which a missing
+    under its version. `obstacle_since`: since when the obstacle is known, Unix seconds.
+    `previous`: the conditions so far. `deadline_seconds`: after which a missing
     reference counts as stalled.
     """
 
@@ -29,6 +36,7 @@ class Situation:
     has_gateway: bool
     deadline_seconds: float
     trouble: Problem | None = None
+    obstacle_since: float | None = None
     drift: Problem | None = None
     previous: tuple[Condition, ...] = ()
 
@@ -112,14 +120,14 @@ def _why(situation: Situation) -> tuple[str, str]:
 
 
 def _waited_too_long(situation: Situation) -> bool:
-    """Whether Reconciling, or the stall that followed it, has lasted past the deadline."""
-    for condition in situation.previous:
-        if condition.type == ConditionType.STALLED and condition.status is TRUE:
-            return True
-        if condition.type == ConditionType.RECONCILING and condition.status is TRUE:
-            since = condition.last_transition_time.timestamp()
-            return situation.now - since >= situation.deadline_seconds
-    return False
+    """Whether the obstacle has lasted past the deadline, by our count or by what status says."""
+    obstacle, since = situation.obstacle, situation.obstacle_since
+    stalled = find_condition(situation.previous, ConditionType.STALLED)
+    if obstacle is None:
+        return False
+    if stalled is not None and stalled.status is TRUE and stalled.reason == obstacle.reason:
+        return True
+    return since is not None and situation.now - since >= situation.deadline_seconds
 
 
 def _available(situation: Situation) -> Said:

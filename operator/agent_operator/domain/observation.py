@@ -58,13 +58,15 @@ class TrafficObservation:
 class Measured:
     """Counts of both tracks over one block of time.
 
-    `seconds`: since the last good reading; `at`: Unix seconds the block ends.
+    `seconds`: since the last good reading; `at`: Unix seconds the block ends. `epoch`: the stretch
+    of constant weight that was measured, see `RolloutState.epoch`.
     """
 
     at: float
     seconds: float
     canary: TrackDelta
     stable: TrackDelta
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)

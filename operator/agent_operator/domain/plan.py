@@ -51,6 +51,7 @@ class Delete:
 
 Write = Apply | Scale | Delete
 
+_WHOLE = frozenset({"selector", "nodeSelector"})
 _TRAFFIC = frozenset({Kind.ROUTE})
 _RETIRE_ORDER = {
     kind: index
@@ -101,11 +102,12 @@ def writes(
 def is_projection(desired: Any, observed: Any) -> bool:
     """Whether observed holds everything desired says; what others or defaults added is tolerated.
 
-    Lists must agree in length and order. Numbers compare by value: 1 and 1.0 are the same.
+    Lists must agree in length and order, selectors as a whole. Numbers compare by
+    value: 1 and 1.0 are the same.
     """
     if isinstance(desired, Mapping):
         return isinstance(observed, Mapping) and all(
-            is_projection(value, observed[key]) if key in observed else _is_empty(value)
+            _agrees(key, value, observed[key]) if key in observed else _is_empty(value)
             for key, value in desired.items()
         )
     if isinstance(desired, list | tuple):
@@ -115,6 +117,11 @@ def is_projection(desired: Any, observed: Any) -> bool:
             and all(is_projection(a, b) for a, b in zip(desired, observed, strict=True))
         )
     return bool(desired == observed)
+
+
+def _agrees(key: str, desired: Any, observed: Any) -> bool:
+    # One more label in a selector selects nothing any more: these maps are ours as a whole.
+    return bool(desired == observed) if key in _WHOLE else is_projection(desired, observed)
 
 
 def _is_empty(value: Any) -> bool:

@@ -32,6 +32,7 @@ TRANSIENT = frozenset(
         "ScalingCandidate",
         "StableIdle",
         "WaitingForMetrics",
+        "WithinLimits",
         "WeightNotInForce",
     }
 )

@@ -8,23 +8,9 @@ from agent_operator.domain.observation import Measured, NotMeasured
 from agent_operator.domain.verdict.readings import PodReading, Reading
 from agent_operator.domain.verdict.signals import Signal
 from agent_operator.errors import MetricsUnavailable
+from tests.fakes.manual_clock import ManualClock
 
 KEY = ObjectKey("support", "refunds")
-
-
-class ManualClock:
-    """Time that passes when a test says so."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def advance(self, seconds: float) -> None:
-        self._seconds += seconds
-
-    def now(self) -> float:
-        return self._seconds
-
-    monotonic = now
 
 
 class ScriptedMetrics:
@@ -78,7 +64,7 @@ class Bench:
     async def tick(self, seconds: float = 15.0) -> Measured | NotMeasured | None:
         self.clock.advance(seconds)
         await self.evaluation.tick()
-        return self.evaluation.latest(KEY)
+        return self.evaluation.latest(KEY, after=None)
 
     async def counts(self) -> tuple[int, int]:
         measured = await self.tick()
@@ -178,3 +164,25 @@ async def test_many_keys_are_measured_in_one_batch() -> None:
         bench.evaluation.watch(key, Watched("two", "one", 15.0, "first", None))
     await bench.tick()
     assert bench.metrics.asked == [50]
+
+
+async def test_blocks_that_came_while_a_pass_was_under_way_count_once(bench: Bench) -> None:
+    bench.metrics.sessions = {"one": {"a": 110}, "two": {"b": 10}}
+    first = await bench.tick()
+    assert isinstance(first, Measured)
+    bench.metrics.sessions = {"one": {"a": 118}, "two": {"b": 18}}
+    await bench.tick()
+    bench.evaluation.taken(KEY, first.at)
+    second = bench.evaluation.latest(KEY, after=first.at)
+    assert isinstance(second, Measured)
+    assert (second.canary.sessions_started, second.seconds) == (8, 15.0)
+
+
+async def test_a_pod_that_missed_the_first_scrape_of_a_weight_does_not_count_its_past(
+    bench: Bench,
+) -> None:
+    bench.metrics.sessions = {"one": {}, "two": {"b": 0}}
+    bench.watch("second")
+    assert await bench.counts() == (0, 0)
+    bench.metrics.sessions = {"one": {"a": 103}, "two": {"b": 1}}
+    assert await bench.counts() == (1, 3)

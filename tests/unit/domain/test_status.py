@@ -4,6 +4,7 @@ import pytest
 
 from agent_operator.api.conditions import ConditionStatus, find_condition
 from agent_operator.api.v1alpha1 import AgentDeploymentStatus, Phase
+from agent_operator.controller.turn import Memory
 from agent_operator.domain.conditions import Situation
 from agent_operator.domain.observation import NotMeasured, Problem
 from agent_operator.domain.rollout.codec import evidence_problem, state_of
@@ -26,11 +27,14 @@ class Book:
         self.status = AgentDeploymentStatus()
         self.trouble: Problem | None = None
         self.drift: Problem | None = None
+        self.memory = Memory("uid")
 
     def write(self, decision: Decision | None = None) -> AgentDeploymentStatus:
         decision = decision or self.world.turn()
+        self.memory.meet(self.trouble or self.world.seen().problem, now=self.world.now)
         situation = Situation(
             decision=decision,
+            obstacle_since=self.memory.obstacle_since,
             seen=self.world.seen(),
             now=self.world.now,
             has_gateway=self.world.rules.has_gateway,

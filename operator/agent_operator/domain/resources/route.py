@@ -71,7 +71,7 @@ def weights_of(route: Manifest) -> Mapping[str, int]:
 def route_problem(route: Manifest) -> str | None:
     """Say why the stored route is not in force; None when every parent accepted this generation."""
     answers = route.get("status", {}).get("parents", [])
-    for parent in route["spec"]["parentRefs"]:
+    for parent in route["spec"].get("parentRefs", []):
         wanted = _identity(route, parent)
         found = [each for each in answers if _identity(route, each["parentRef"]) == wanted]
         label = f"Gateway {wanted['namespace']}/{wanted['name']}"
@@ -93,12 +93,12 @@ def is_answered(route: Manifest) -> bool:
     known = [
         {
             each["type"]
-            for each in parent["conditions"]
+            for each in parent.get("conditions", [])
             if each.get("observedGeneration") == generation
         }
         for parent in parents
     ]
-    return len(parents) >= len(route["spec"]["parentRefs"]) and all(
+    return len(parents) >= len(route["spec"].get("parentRefs", [])) and all(
         types >= set(_REQUIRED_CONDITIONS) for types in known
     )
 

@@ -16,21 +16,29 @@ MAX_DRAINING = 4  # revisions kept warm for their open sessions; the oldest goes
 
 def stepping(turn: Pass) -> Decision:
     """Judge the candidate at its weight; go on, stay or go back."""
+    before = turn.state
     turn, verdict = _judged(turn)
     if verdict.outcome is Outcome.FAIL:
         return _fail(turn, verdict)
     problem = _obstacle(turn) or _paused(turn)
     if problem is not None:
-        is_measured = not isinstance(turn.seen.evaluation, NotMeasured)
-        state = turn.state if is_measured else _without_passes(turn.state)
+        is_in_work = problem.reason in ("RoutePending", "WeightNotInForce")
+        state = turn.state if is_in_work else _without_passes(turn.state)
         return hold(state, problem, verdict=verdict)
+    return _go_on(turn, verdict, is_new=turn.state.measured_at != before.measured_at)
+
+
+def _go_on(turn: Pass, verdict: RolloutVerdict, *, is_new: bool) -> Decision:
+    """Raise the weight, step or promote, if the verdict allows it and new counts say so."""
     if turn.state.weight < turn.rules.steps[turn.state.step].weight:
         return _raise_weight(turn, verdict)
     if verdict.outcome is not Outcome.PASS:
         return hold(turn.state, Problem(verdict.reason, _sentence(turn, verdict)), verdict=verdict)
-    if turn.state.step + 1 < len(turn.rules.steps):
+    if turn.state.step + 1 == len(turn.rules.steps):
+        return _promotion(turn, verdict, is_new=is_new)
+    if is_new:
         return _next_step(turn, verdict)
-    return _promotion(turn, verdict)
+    return hold(turn.state, Problem(verdict.reason, _sentence(turn, verdict)), verdict=verdict)
 
 
 def promoting(turn: Pass) -> Decision:
@@ -61,7 +69,7 @@ def _judged(turn: Pass) -> tuple[Pass, RolloutVerdict]:
     state, measured, rules = turn.state, turn.seen.evaluation, _step_rules(turn)
     if state.analysis is None:
         raise AssertionError(f"{state.state} without evidence")
-    if not isinstance(measured, Measured) or measured.at <= (state.measured_at or 0.0):
+    if not isinstance(measured, Measured) or not _belongs(measured, turn):
         return turn, judge(state.analysis, rules)
     analysis = absorb(
         state.analysis,
@@ -76,8 +84,17 @@ def _judged(turn: Pass) -> tuple[Pass, RolloutVerdict]:
     return replace(turn, state=state), verdict
 
 
+def _belongs(measured: Measured, turn: Pass) -> bool:
+    """Whether a block was counted at the present weight, while that was in force, and is new."""
+    is_in_force = turn.candidate_track.ready > 0 and turn.seen.traffic.gives(
+        turn.candidate, turn.state.weight
+    )
+    is_new = measured.at > (turn.state.measured_at or 0.0)
+    return is_in_force and is_new and measured.epoch == turn.state.epoch
+
+
 def _step_rules(turn: Pass) -> AnalysisRules:
-    step = turn.rules.steps[turn.state.step]
+    step = turn.rules.steps[min(turn.state.step, len(turn.rules.steps) - 1)]
     return replace(
         turn.rules.analysis,
         min_sessions=step.min_sessions,
@@ -87,6 +104,8 @@ def _step_rules(turn: Pass) -> AnalysisRules:
 
 def _obstacle(turn: Pass) -> Problem | None:
     """Why the weight must not move up now, whatever the evidence says."""
+    if turn.seen.problem is not None:
+        return turn.seen.problem  # nobody can say whether the spec still asks for this candidate
     if isinstance(turn.seen.evaluation, NotMeasured):
         return turn.seen.evaluation.problem
     if turn.seen.traffic.problem is not None:
@@ -114,25 +133,39 @@ def _raise_weight(turn: Pass, verdict: RolloutVerdict) -> Decision:
     needed = turn.rules.candidate_replicas(weight, turn.state.stable_size)
     if not track.serves(needed):
         message = f"{turn.candidate}: {track.available} of {needed} pods for {weight} % available"
-        return hold(turn.state, Problem("ScalingCandidate", message), verdict=verdict)
+        reason = "StepBlocked" if turn.is_late() else "ScalingCandidate"
+        again = None if turn.is_late() else turn.seconds_to_deadline()
+        return hold(turn.state, Problem(reason, message), verdict=verdict, again_in=again)
     message = f"{turn.candidate} gets {weight} % of new sessions (step {step + 1} of {len(steps)})"
     state = _at_weight(turn.state, weight, now=turn.now)
     return Decision(state, Action.STEP, "StepStarted", message, verdict, 0.0)
 
 
 def _next_step(turn: Pass, verdict: RolloutVerdict) -> Decision:
-    state = _without_passes(replace(turn.state, step=turn.state.step + 1))
+    state = replace(
+        turn.state,
+        step=turn.state.step + 1,
+        progress_since=turn.now,
+        stable_size=_stable_size(turn),
+    )
+    state = _without_passes(state)
     message = f"passed at {turn.state.weight} %: {_sentence(turn, verdict)}"
     return Decision(state, Action.STEP, "StepPassed", message, verdict, 0.0)
 
 
-def _promotion(turn: Pass, verdict: RolloutVerdict) -> Decision:
+def _stable_size(turn: Pass) -> int:
+    """Return stable's size as it is now, never less than when the canary began."""
+    return turn.rules.clamp(max(turn.state.stable_size, turn.stable_track.replicas))
+
+
+def _promotion(turn: Pass, verdict: RolloutVerdict, *, is_new: bool) -> Decision:
+    """Promote after enough passes in a row, on a pass that took in new counts."""
     passes = _analysis(turn.state).passes_in_row
     sentence = _sentence(turn, verdict)
-    if passes < PASSES_TO_PROMOTE:
+    if passes < PASSES_TO_PROMOTE or not is_new:
         message = f"{passes} of {PASSES_TO_PROMOTE} passes in a row to promote: {sentence}"
         return hold(turn.state, Problem("ConfirmingPass", message), verdict=verdict)
-    size = turn.rules.clamp(max(turn.state.stable_size, turn.stable_track.replicas))
+    size = _stable_size(turn)
     state = replace(turn.state, state=State.PROMOTING, stable_size=size, progress_since=turn.now)
     message = f"passed at {turn.state.weight} %, scaling {turn.candidate} to {size}: {sentence}"
     return Decision(state, Action.PROMOTE, "Promoting", message, verdict, 0.0)
@@ -165,7 +198,9 @@ def _sentence(turn: Pass, verdict: RolloutVerdict) -> str:
 
 def _at_weight(state: RolloutState, weight: int, *, now: float) -> RolloutState:
     analysis = start_step(_analysis(state), weight=weight)
-    return replace(state, weight=weight, step_started_at=now, analysis=analysis)
+    return replace(
+        state, weight=weight, step_started_at=now, progress_since=None, analysis=analysis
+    )
 
 
 def _without_passes(state: RolloutState) -> RolloutState:

@@ -45,8 +45,10 @@ class RolloutRules:
         return self.clamp(weight * stable_replicas // (100 - weight))
 
 
-def rollout_rules(spec: AgentDeploymentSpec) -> RolloutRules:
-    """Return the rules of a spec."""
+def rollout_rules(
+    spec: AgentDeploymentSpec, *, shortest_interval_seconds: float = 0.0
+) -> RolloutRules:
+    """Return the rules of a spec; nothing is evaluated more often than it is scraped."""
     analysis = spec.rollout.analysis
     maxima = {Signal(name): signal.max for name, signal in analysis.signals.judged.items()}
     return RolloutRules(
@@ -63,7 +65,7 @@ def rollout_rules(spec: AgentDeploymentSpec) -> RolloutRules:
             for step in spec.rollout.effective_steps
         ),
         analysis=AnalysisRules(
-            interval_seconds=analysis.interval_seconds,
+            interval_seconds=max(analysis.interval_seconds, shortest_interval_seconds),
             min_sessions=analysis.min_sessions,
             min_sessions_to_fail=analysis.min_sessions_to_fail,
             min_step_seconds=float(analysis.min_step_seconds),

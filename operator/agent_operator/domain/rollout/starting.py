@@ -68,7 +68,7 @@ def stable(turn: Pass) -> Decision:
         )
     if turn.rules.is_paused:
         message = f"{wanted} waits: spec.paused is true; set it to false to start the canary"
-        return hold(state, Problem("Paused", message))
+        return hold(state, Problem("Paused", message), again_in=_next_drain(turn))
     return _start(turn, wanted)
 
 
@@ -96,12 +96,14 @@ def _start(turn: Pass, wanted: str) -> Decision:
 def canary_starting(turn: Pass) -> Decision:
     """Wait for the candidate's pods and the route, then give it the first step's weight."""
     state = turn.state
-    if turn.seen.traffic.problem is not None:
-        # Infrastructure never rejects a revision: the deadline does not run meanwhile.
-        return hold(replace(state, progress_since=None), turn.seen.traffic.problem)
-    if turn.seen.traffic.weights is None:
+    problem = turn.seen.traffic.problem
+    if problem is None and turn.seen.traffic.weights is None:
         message = f"candidate {turn.candidate} waits until the route can be read back"
-        return hold(replace(state, progress_since=None), Problem("RoutePending", message))
+        problem = Problem("RoutePending", message)
+    if problem is not None:
+        # Infrastructure never rejects a revision: the deadline does not run meanwhile.
+        is_in_work = problem.reason == "RoutePending"
+        return hold(state if is_in_work else replace(state, progress_since=None), problem)
     if state.progress_since is None:
         state = replace(state, progress_since=turn.now)
     step = turn.rules.steps[0]
@@ -111,6 +113,7 @@ def canary_starting(turn: Pass) -> Decision:
         return _first_step(replace(turn, state=state))
     progress = f"candidate {turn.candidate}: {track.available} of {needed} pods available"
     if turn.rules.is_paused:
+        state = replace(state, progress_since=None)
         return hold(state, Problem("Paused", f"spec.paused is true; {progress}"))
     if turn.is_late():
         seconds = turn.rules.progress_deadline_seconds

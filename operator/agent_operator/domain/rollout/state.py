@@ -66,6 +66,11 @@ class RolloutState:
     rejected: Rejection | None = None
     draining: tuple[Draining, ...] = ()
 
+    @property
+    def epoch(self) -> str:
+        """Name of this stretch of constant weight: only what was counted in it belongs to it."""
+        return f"{self.candidate}/{self.stable}/{self.step_started_at}/{self.weight}"
+
 
 class Action(StrEnum):
     """What a decision does, for people (`status.lastDecision.action`)."""
