@@ -45,6 +45,7 @@ class Pace:
     """How many customers talk at the same time, how often, and for how long; seconds."""
 
     customers: int = 30
+    start_seconds: tuple[float, float] = (0.0, 2.0)  # not all at once: they do not come in step
     turns: tuple[int, int] = (3, 5)
     gap_seconds: tuple[float, float] = (0.3, 0.7)
     pause_seconds: tuple[float, float] = (0.2, 0.8)
@@ -68,7 +69,11 @@ class Traffic:
                 for _ in range(self._pace.customers):
                     group.create_task(self._customer())
         finally:
-            await self._client.aclose()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; `run` does it by itself."""
+        await self._client.aclose()
 
     async def is_answered(self, *, within_seconds: float) -> bool:
         """Ask, uncounted, until the agent answers; False when it does not in time."""
@@ -80,8 +85,7 @@ class Traffic:
         return True
 
     async def _customer(self) -> None:
-        # Not all at once: customers do not come in step.
-        await asyncio.sleep(_between(0, 2))
+        await asyncio.sleep(_between(*self._pace.start_seconds))
         while True:
             await self._converse()
             await asyncio.sleep(_between(*self._pace.pause_seconds))
