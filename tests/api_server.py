@@ -117,8 +117,16 @@ class Objects:
             auth_settings=["BearerToken"],
         )
         answer = self._client.call_api(*call, _request_timeout=TIMEOUT_SECONDS)
-        content = json.loads(answer.read() or b"{}")
+        text: bytes = answer.read()
         if answer.status >= 400:
-            raise Refused(answer.status, str(content.get("message", "")))
-        result: dict[str, Any] = content
+            raise Refused(answer.status, _words(text))
+        result: dict[str, Any] = json.loads(text)
         return result
+
+
+def _words(text: bytes) -> str:
+    """Return what a refusal says; unknown paths are answered with plain text."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text.decode(errors="replace")

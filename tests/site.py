@@ -5,7 +5,7 @@ gateway would say comes from `tests.fakes`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from agent_operator.api.v1alpha1 import AgentDeploymentStatus
 from agent_operator.domain.naming import LABEL_NAME
-from tests.api_server import Objects
+from tests.api_server import Objects, Refused
 from tests.audit import AuditLog
 from tests.factories import merged
 from tests.fakes.node import FakeNode
@@ -29,7 +29,11 @@ QUICK_ROLLOUT: Mapping[str, Any] = {
     "analysis": {"interval": "5s", "minSessions": 5, "minStepSeconds": 0},
     "drain": {"seconds": 0},
 }
-QUICK_SETTINGS = {"tick_seconds": 0.2, "query_lag_seconds": 1, "scrape_interval_seconds": 1}
+QUICK_SETTINGS: Mapping[str, float] = {
+    "tick_seconds": 0.2,
+    "query_lag_seconds": 1,
+    "scrape_interval_seconds": 1,
+}
 OWNED = (
     "controllerrevisions",
     "configmaps",
@@ -65,6 +69,29 @@ class Account:
     user: str
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Sessions that a status says both tracks had until `at` (Unix seconds), by revision."""
+
+    at: float
+    sessions: Mapping[str, int]
+
+    @staticmethod
+    def of(status: AgentDeploymentStatus) -> "Counted | None":
+        """Return the counts of the whole rollout, None before there are any."""
+        at = (status.evidence or {}).get("measuredAt")
+        candidate, stable = status.candidate_revision, status.stable_revision
+        if at is None or candidate is None or stable is None or not status.analysis:
+            return None
+        row = status.analysis[0]
+        sessions = {candidate: row.canary.sessions, stable: row.stable.sessions}
+        return Counted(float(at), sessions) if row.canary.sessions else None
+
+    def since(self, before: "Counted") -> Mapping[str, int]:
+        """Return what was counted after another moment."""
+        return {one: number - before.sessions[one] for one, number in self.sessions.items()}
+
+
 @dataclass
 class Site:
     """The namespace, its players, and the operators that were started in it."""
@@ -81,10 +108,13 @@ class Site:
         """Return the operator that was started last."""
         return self.operators[-1]
 
-    def start_operator(self) -> OperatorProcess:
+    def start_operator(self, **settings: float) -> OperatorProcess:
         """Start an operator for this namespace and wait until it works."""
         command = OperatorCommand(
-            self.account.kubeconfig, self.counters.url, self.objects.namespace, QUICK_SETTINGS
+            self.account.kubeconfig,
+            self.counters.url,
+            self.objects.namespace,
+            {**QUICK_SETTINGS, **settings},
         )
         process = OperatorProcess(command)
         self.operators.append(process)
@@ -150,6 +180,18 @@ class Site:
             name=name,
         )
 
+    def until_counted(self, *, after: float = 0.0) -> Counted:
+        """Wait until a status holds counts of a moment after the given one."""
+        status = self.until(lambda status: (found := Counted.of(status)) and found.at > after)
+        counted = Counted.of(status)
+        assert counted is not None
+        return counted
+
+    def served(self, revisions: Iterable[str], start: float, end: float) -> Mapping[str, int]:
+        """Return the sessions that the pods of revisions really had between two moments."""
+        started = self.counters.started
+        return {one: started(one, end) - started(one, start) for one in revisions}
+
     def until_true(self, holds: Callable[[], object], *, within_seconds: float = 15.0) -> None:
         """Wait until anything holds."""
         deadline = time.monotonic() + within_seconds
@@ -164,10 +206,10 @@ class Site:
         assert stable is not None
         return stable
 
-    def roll_out(self, spec: Mapping[str, Any]) -> str:
+    def roll_out(self, spec: Mapping[str, Any], *, name: str = AGENT) -> str:
         """Ask for another revision, wait until it gets sessions, and return it."""
-        self.apply(spec)
-        candidate = self.until(lambda status: _weight(status) > 0).candidate_revision
+        self.apply(spec, name=name)
+        candidate = self.until(lambda status: _weight(status) > 0, name=name).candidate_revision
         assert candidate is not None
         return candidate
 
@@ -176,7 +218,7 @@ class Site:
         return {
             (resource, child)
             for resource in OWNED
-            for child in self.objects.names(resource, f"{LABEL_NAME}={name}")
+            for child in self._names(resource, f"{LABEL_NAME}={name}")
         }
 
     def events(self) -> list[tuple[str, str, str]]:
@@ -189,11 +231,31 @@ class Site:
         """Return the operator's writes in this namespace, as the API server counted them."""
         log = since or self.audit
         writes = log.writes(user=self.account.user, namespace=self.objects.namespace)
-        return [f"{each.verb} {each.resource} {each.name}" for each in writes]
+        return [
+            f"{each.verb} {each.resource} {each.name}{' refused' if each.code >= 400 else ''}"
+            for each in writes
+        ]
+
+    def _names(self, resource: str, selector: str) -> set[str]:
+        try:
+            return self.objects.names(resource, selector)
+        except Refused as refusal:
+            if refusal.code == 404:  # a kind that this cluster does not know
+                return set()
+            raise
 
     def _story(self, status: AgentDeploymentStatus) -> str:
         running = self.operators[-1].output[-4000:] if self.operators else "no operator"
         return f"still {status.to_manifest()}\n{running}"
+
+
+@dataclass(frozen=True)
+class SettledSite:
+    """A site in which nothing is left to do: since when (monotonic seconds) and what came then."""
+
+    place: Site
+    since: float
+    log: AuditLog
 
 
 Furnish = Callable[[], AbstractContextManager[Site]]

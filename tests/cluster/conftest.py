@@ -1,80 +1,69 @@
-"""What tests of the operator on a real API server share: definitions, its account, a site each."""
+"""What tests of the operator on a real API server share: its account, and a site each."""
 
-import json
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-import yaml
 
 from localcluster import Cluster
-from localcluster.binaries import binary
-from tests.audit import AuditLog
-from tests.helm import FULL_NAME, NAMESPACE, Chart
-from tests.site import Account, Furnish, Site, site
+from tests.factories import GATEWAY_TRAFFIC
+from tests.installation import define, furnished, operator_account
+from tests.site import Account, Furnish, SettledSite, Site, prompt
 
-_ROOT = Path(__file__).resolve().parents[2]
-_TOKEN_HOURS = "2h"
-
-
-@pytest.fixture(scope="session")
-def definitions(control_plane: Cluster) -> None:
-    """Teach the API server AgentDeployments and the Gateway API."""
-    gateway_api = binary("gateway-api-crds.yaml")
-    files = [f"--filename={_ROOT / 'crds'}", f"--filename={gateway_api}"]
-    control_plane.kubectl("apply", "--server-side", "--force-conflicts", *files)
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+FROM_IMAGE = {"prompt": {"version": "v1", "files": None, "fromImage": True}}
+ECHO_SECONDS = 1.0
 
 
 @pytest.fixture(scope="session")
 def account(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Account:
-    """Log in as the operator's ServiceAccount, which may do what the chart's role grants."""
-    chart = Chart(binary("helm"), _ROOT / "charts" / "agent-operator")
-    kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")
-    manifests = [one for one in chart.manifests() if one["kind"] in kinds]
-    manifests.insert(0, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    text = yaml.safe_dump_all(manifests)
-    control_plane.kubectl("apply", "--server-side", "--namespace", NAMESPACE, "-f", "-", text=text)
-    where = ("--namespace", NAMESPACE, f"--duration={_TOKEN_HOURS}")
-    token = control_plane.kubectl("create", "token", FULL_NAME, *where).strip()
-    kubeconfig = yaml.safe_load(control_plane.kubeconfig.read_text())
-    kubeconfig["users"][0]["user"] = {"token": token}
-    path = tmp_path_factory.mktemp("account") / "kubeconfig"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(kubeconfig))
-    return Account(path, f"system:serviceaccount:{NAMESPACE}:{FULL_NAME}")
+    """Define what the operator works with and log in as the operator."""
+    define(control_plane, gateway_api=True)
+    return operator_account(control_plane, tmp_path_factory.mktemp("account"))
 
 
 @pytest.fixture(scope="session")
-def audit(control_plane: Cluster) -> AuditLog:
-    """Return the requests that the API server has counted."""
-    return AuditLog(control_plane.audit_log)
+def settled(control_plane: Cluster, account: Account) -> Iterator[SettledSite]:
+    """Settle one agent of each mode, and one that was rolled back."""
+    with furnished(control_plane, account) as place:
+        place.counters.bad_shares["bad"] = {"error": 0.6}
+        place.apply(GATEWAY_TRAFFIC, name="by-gateway")
+        place.apply(name="by-replicas")
+        place.apply(FROM_IMAGE, name="from-image")
+        place.settle(name="rolled-back")
+        place.apply(prompt("bad"), name="rolled-back")
+        place.until_phase("RolledBack", name="rolled-back")
+        place.until_true(lambda: len(place.objects.every("deployments")) == 4)
+        for name in ("by-gateway", "by-replicas", "from-image"):
+            place.until_phase("Stable", name=name)
+        time.sleep(ECHO_SECONDS)
+        yield SettledSite(place, time.monotonic(), place.audit.from_now())
 
 
 @pytest.fixture(scope="session")
-def furnish(
-    definitions: None, control_plane: Cluster, account: Account, audit: AuditLog
-) -> Furnish:
-    """Return what makes a namespace of its own with a gateway, a Prometheus and an operator."""
+def furnish(settled: SettledSite, control_plane: Cluster, account: Account) -> Furnish:
+    """Return what makes a site of its own for a test or a module.
 
-    @contextmanager
-    def furnished() -> Iterator[Site]:
-        namespace = f"site-{secrets.token_hex(4)}"
-        control_plane.kubectl("create", "namespace", namespace)
-        try:
-            with site(control_plane.kubeconfig, namespace, account=account, audit=audit) as place:
-                place.start_operator()
-                yield place
-        finally:
-            control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
-
-    return furnished
+    The settled site comes first: its quiet minute passes while other tests run.
+    """
+    return lambda: furnished(control_plane, account)
 
 
 @pytest.fixture
 def place(furnish: Furnish) -> Iterator[Site]:
     """Furnish a site for one test."""
-    with furnish() as furnished:
-        yield furnished
+    with furnish() as furnished_site:
+        yield furnished_site
+
+
+@pytest.fixture(scope="module")
+def shared_place(furnish: Furnish) -> Iterator[Site]:
+    """Furnish a site for the tests of one module, each with an agent of its own."""
+    with furnish() as furnished_site:
+        yield furnished_site
+
+
+@pytest.fixture
+def name() -> str:
+    """Return a name that no other agent has."""
+    return f"agent-{secrets.token_hex(3)}"

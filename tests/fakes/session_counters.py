@@ -21,6 +21,7 @@ class SessionCounters(PrometheusServer):
 
     `bad_shares`: share of bad sessions by signal, by prompt version; other versions have none.
     `spoiled_values`: what started sessions are said to be instead, by prompt version.
+    `unseen_prompts`: prompt versions whose pods are not scraped.
     """
 
     namespace: str = ""
@@ -28,6 +29,7 @@ class SessionCounters(PrometheusServer):
     sessions_per_second: float = 8.0
     bad_shares: dict[str, Mapping[str, float]] = field(default_factory=dict)
     spoiled_values: dict[str, float] = field(default_factory=dict)
+    unseen_prompts: set[str] = field(default_factory=set)
 
     def evaluate(self, query: str, at: float) -> list[dict[str, Any]] | None:
         """Return the vector of that moment, None for a query the operator does not send."""
@@ -40,7 +42,7 @@ class SessionCounters(PrometheusServer):
 
     def _series(self, at: float) -> Iterator[Scraped]:
         for pod in self.pods():
-            if pod.serves_at(at):
+            if pod.serves_at(at) and pod.prompt_version not in self.unseen_prompts:
                 for metric, labels, value in self._counts(pod, at):
                     target = {
                         "namespace": self.namespace,
