@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from demo.progress import seconds
@@ -18,36 +18,57 @@ FRAMES_PER_SECOND = 4
 
 async def show(objects: Objects, tally: Tally, console: Console) -> None:
     """Draw until cancelled; the last frame stays on the screen."""
+    screen = _Screen(objects, tally)
     if console.is_terminal:
-        await _show_live(objects, tally, console)
+        await _show_live(screen, console)
     else:
-        await _print_changes(objects, tally, console)
+        await _print_changes(screen, console)
 
 
-async def _show_live(objects: Objects, tally: Tally, console: Console) -> None:
+class _Screen:
+    """The newest picture, and what it needs to know of revisions that are gone."""
+
+    def __init__(self, objects: Objects, tally: Tally) -> None:
+        self._objects = objects
+        self._tally = tally
+        self._prompts: dict[str, str] = {}
+
+    def picture(self) -> Picture | None:
+        """Return what is there now."""
+        seen = picture(self._objects)
+        if seen is not None:
+            self._prompts |= {each.revision: each.prompt for each in seen.revisions}
+        return seen
+
+    def frame(self, seen: Picture) -> RenderableType:
+        """Draw a picture."""
+        return frame(seen, self._tally, prompts=self._prompts, seconds=seconds())
+
+
+async def _show_live(screen: _Screen, console: Console) -> None:
     with Live(console=console, auto_refresh=False) as live:
         try:
             while True:
-                _draw(live, objects, tally)
+                _draw(live, screen)
                 await asyncio.sleep(1 / FRAMES_PER_SECOND)
         finally:
-            _draw(live, objects, tally)
+            _draw(live, screen)
 
 
-def _draw(live: Live, objects: Objects, tally: Tally) -> None:
-    seen = picture(objects)
+def _draw(live: Live, screen: _Screen) -> None:
+    seen = screen.picture()
     if seen is not None:
-        live.update(frame(seen, tally, seconds=seconds()), refresh=True)
+        live.update(screen.frame(seen), refresh=True)
 
 
-async def _print_changes(objects: Objects, tally: Tally, console: Console) -> None:
+async def _print_changes(screen: _Screen, console: Console) -> None:
     shown: tuple[Any, ...] = ()
     decided = ""
     while True:
-        seen = picture(objects)
+        seen = screen.picture()
         if seen is not None and _milestone(seen) != shown:
             shown, decided = _milestone(seen), _decision(seen)
-            console.print(frame(seen, tally, seconds=seconds()), soft_wrap=True)
+            console.print("", screen.frame(seen), soft_wrap=True)
         elif seen is not None and _decision(seen) != decided:
             decided = _decision(seen)
             console.print(f"{seconds():6.1f} s  {decided}", soft_wrap=True, highlight=False)

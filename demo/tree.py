@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -10,6 +12,8 @@ from rich.tree import Tree
 from agent_operator.api.v1alpha1 import AgentDeploymentStatus, SignalStatus, Verdict
 from demo.reading import Picture, Pod, Revision
 from demo.tally import Tally
+
+MOST_EVIDENCE = 1_000_000  # the status says no more than that
 
 _ROLE_STYLES = {
     "stable": "green",
@@ -29,12 +33,17 @@ _POD_MARKS = {"Ready": ("●", "green"), "Starting": ("◌", "yellow"), "Leaving
 _VERDICT_STYLES = {"Pass": "green", "Fail": "bold red", "NoData": "magenta"}
 
 
-def frame(picture: Picture, tally: Tally, *, seconds: float) -> RenderableType:
-    """Return everything the demo shows at one moment; `seconds` since it began."""
+def frame(
+    picture: Picture, tally: Tally, *, prompts: Mapping[str, str], seconds: float
+) -> RenderableType:
+    """Return everything the demo shows at one moment.
+
+    `prompts` names the prompt of every revision so far, `seconds` count from the demo's begin.
+    """
     parts: list[RenderableType] = [tree(picture, seconds=seconds)]
     if picture.status.analysis:
         parts.append(analysis_table(picture.status))
-    parts.append(traffic_line(picture, tally))
+    parts.append(traffic_line(tally, prompts))
     decision = picture.status.last_decision
     if decision is not None:
         parts.append(
@@ -66,20 +75,18 @@ def analysis_table(status: AgentDeploymentStatus) -> Table:
     return table
 
 
-def traffic_line(picture: Picture, tally: Tally) -> Text:
-    """Return what the driver saw: requests, failures, answers by revision."""
+def traffic_line(tally: Tally, prompts: Mapping[str, str]) -> Text:
+    """Return what the driver saw: requests, failures, answers by prompt."""
     line = Text.assemble(
         "traffic   ",
         (f"{tally.requests:,} requests in {tally.sessions:,} conversations", "bold"),
         ", ",
         (f"{len(tally.failures)} failed", "bold red" if tally.failures else "green"),
     )
-    prompts = {each.revision: each.prompt for each in picture.revisions}
     for revision, answers in tally.by_revision.items():
         degraded = tally.degraded(revision)
         by_fallback = f" ({degraded:,} by the fallback)" if degraded else ""
-        name = f"prompt {prompts[revision]}" if revision in prompts else revision
-        line.append(f", {answers:,} from {name}{by_fallback}")
+        line.append(f", {answers:,} from prompt {prompts.get(revision, '?')}{by_fallback}")
     return line
 
 
@@ -129,7 +136,7 @@ def _pod_line(pod: Pod) -> Text:
 def _analysis_cells(row: SignalStatus) -> tuple[RenderableType, ...]:
     verdict = Text(row.verdict.value, style=_VERDICT_STYLES.get(row.verdict.value, "yellow"))
     if row.verdict is Verdict.INCONCLUSIVE and row.sessions_needed:
-        verdict.append(f", {row.sessions_needed} more to go")
+        verdict.append(f", {row.sessions_needed} to go")
     elif row.verdict is not Verdict.PASS:
         verdict.append(f" {row.reason}")
     return (
@@ -142,4 +149,8 @@ def _analysis_cells(row: SignalStatus) -> tuple[RenderableType, ...]:
 
 
 def _short(number: float | None) -> str:
-    return "-" if number is None else f"{number:,.4g}"
+    if number is None:
+        return "-"
+    if number >= MOST_EVIDENCE:
+        return f"over {MOST_EVIDENCE:,}"
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
