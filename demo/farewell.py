@@ -12,7 +12,8 @@ LOG_LINES = 40
 
 def invite(cluster: AnyCluster, url: str) -> None:
     """Say how to look around."""
-    print(f"""
+    print(
+        f"""
 The cluster stays. Look around:
   export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl_path.parent}:$PATH
   kubectl -n {NAMESPACE} get agentdeployments,httproutes,deployments,pods
@@ -21,7 +22,9 @@ The cluster stays. Look around:
   kubectl -n {OPERATOR_NAMESPACE} logs deployment/{RELEASE}
   curl -si {url}/v1/chat -H 'content-type: application/json' -d '{{"message": "Hello"}}'
 Remove it: make down
-""")
+""",
+        flush=True,
+    )
 
 
 def diagnose(cluster: AnyCluster) -> None:

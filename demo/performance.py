@@ -45,9 +45,9 @@ class Performance:
             when = f"{failure.at - time.time() + seconds():.1f} s"
             where = f"on {failure.revision}" if failure.revision else "just begun"
             say(f"failed at {when}, in a conversation {where}: {failure.reason}")
-        print(json.dumps(asdict(self.summary), indent=2))
+        print(json.dumps(asdict(self.summary), indent=2), flush=True)
         if self.outcome.sentence:
-            print(self.outcome.sentence)
+            print(self.outcome.sentence, flush=True)
 
 
 async def perform(cluster: AnyCluster, url: str, console: Console) -> Performance:
