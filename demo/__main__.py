@@ -10,16 +10,16 @@ from pathlib import Path
 
 from rich.console import Console
 
+from demo.addons import install_addons
 from demo.cluster import load_images, own_cluster
 from demo.entrance import entrance
 from demo.errors import DemoError
 from demo.farewell import diagnose, invite
-from demo.install import clear, install_agent, install_operator
+from demo.install import NAMESPACE, OPERATOR_NAMESPACE, clear, install_agent, install_operator
 from demo.performance import Performance, perform
 from demo.progress import say
 from demo.summary import FILE_NAME, write
 from localcluster import AnyCluster, ForeignCluster, LocalClusterError
-from localcluster.addons import install as install_addons
 from localcluster.folders import REPOSITORY
 
 PIPED_WIDTH = 150
@@ -66,9 +66,17 @@ def _run_in(cluster: AnyCluster, options: argparse.Namespace) -> Performance:
     write(performance.summary, file)
     if performance.problem is not None:
         diagnose(cluster)
-    if options.keep:
-        invite(cluster, url)
+    if options.keep or options.kubeconfig is not None:
+        invite(cluster, url, leave=_leave(options))
     return performance
+
+
+def _leave(options: argparse.Namespace) -> str:
+    """Return the command that removes what the demo leaves behind."""
+    if options.kubeconfig is not None:
+        return f"kubectl delete namespace {NAMESPACE} {OPERATOR_NAMESPACE}"
+    is_usual = options.dir.resolve() == DEFAULT_FOLDER
+    return "make down" if is_usual else f"make down DIR={options.dir}"
 
 
 def _console() -> Console:

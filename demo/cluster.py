@@ -46,9 +46,7 @@ def load_images(cluster: AnyCluster) -> Images:
     with step("images of operator and agent"):
         operator = image(OPERATOR_IMAGE, REPOSITORY, dockerfile=REPOSITORY / "Dockerfile.operator")
         agent = image(AGENT_IMAGE, REPOSITORY, dockerfile=REPOSITORY / "Dockerfile.agent")
-        cluster.load_image(operator)
-        cluster.load_image(agent)
-        return Images(operator.name, agent.name)
+        return Images(cluster.load_image(operator), cluster.load_image(agent))
 
 
 def kubectl_command(cluster: AnyCluster, *arguments: str) -> list[str]:

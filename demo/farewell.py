@@ -10,18 +10,18 @@ from localcluster import AnyCluster, LocalClusterError
 LOG_LINES = 40
 
 
-def invite(cluster: AnyCluster, url: str) -> None:
-    """Say how to look around."""
+def invite(cluster: AnyCluster, url: str, *, leave: str) -> None:
+    """Say how to look around, and how to remove it all: by the command `leave`."""
     print(
         f"""
-The cluster stays. Look around:
+It stays up. Look around:
   export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl_path.parent}:$PATH
   kubectl -n {NAMESPACE} get agentdeployments,httproutes,deployments,pods
   kubectl -n {NAMESPACE} describe agentdeployment {AGENT}
   kubectl -n {NAMESPACE} get events --sort-by=.lastTimestamp
   kubectl -n {OPERATOR_NAMESPACE} logs deployment/{RELEASE}
   curl -si {url}/v1/chat -H 'content-type: application/json' -d '{{"message": "Hello"}}'
-Remove it: make down
+Remove it: {leave}
 """,
         flush=True,
     )

@@ -27,7 +27,7 @@ SCRAPE_INTERVAL = "5s"  # of localcluster's Prometheus
 
 def install_operator(cluster: AnyCluster, image: str) -> None:
     """Install the chart, or upgrade it, and wait until the operator is available."""
-    registry, _, rest = image.rpartition("/")
+    registry, _, rest = image.partition("/")
     repository, _, tag = rest.partition(":")
     values = {
         "image": {"registry": registry, "repository": repository, "tag": tag},

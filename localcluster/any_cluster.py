@@ -10,7 +10,11 @@ from pathlib import Path
 
 from localcluster.binaries import kubectl as built_kubectl
 from localcluster.errors import LocalClusterError
-from localcluster.images import Archive
+from localcluster.folders import cache_folder, locked
+from localcluster.images import Archive, buildah
+from localcluster.progress import step
+
+REGISTRY_VARIABLE = "IMAGE_REGISTRY"
 
 
 class AnyCluster(ABC):
@@ -27,8 +31,8 @@ class AnyCluster(ABC):
         """Folder for files that last as long as the cluster."""
 
     @abstractmethod
-    def load_image(self, archive: Archive) -> None:
-        """Make a built image known to the nodes, so that pods can name it."""
+    def load_image(self, archive: Archive) -> str:
+        """Make a built image known to the nodes; return what pods call it."""
 
     @property
     def kubectl_path(self) -> Path:
@@ -52,7 +56,7 @@ class AnyCluster(ABC):
 
 
 class ForeignCluster(AnyCluster):
-    """A cluster of somebody else; images get there by the loader of kind or k3d."""
+    """A cluster of somebody else; images get there by kind, by k3d or through a registry."""
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
         """Take its kubeconfig and a folder of ours for files that belong to it."""
@@ -76,18 +80,41 @@ class ForeignCluster(AnyCluster):
         found = shutil.which("kubectl")
         return Path(found) if found else built_kubectl()
 
-    def load_image(self, archive: Archive) -> None:
-        """Load by `kind` or `k3d`, whichever made the current context."""
+    def load_image(self, archive: Archive) -> str:
+        """Load by `kind` or `k3d`, whichever made the current context, else by IMAGE_REGISTRY."""
         context = self.kubectl("config", "current-context").strip()
         command = loader(context, archive)
-        if command is None or shutil.which(command[0]) is None:
+        if command is not None and shutil.which(command[0]):
+            _run(command)
+            return archive.name
+        registry = os.environ.get(REGISTRY_VARIABLE)
+        if not registry:
             raise LocalClusterError(
                 f"cannot load {archive.name} into context {context}: it is not one of kind or k3d, "
-                f"or that command is missing; push {archive.path} to a registry of that cluster"
+                f"or that command is missing; set {REGISTRY_VARIABLE} to a registry that this "
+                "machine may push to and that cluster pulls from, as in registry.example.com/team"
             )
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise LocalClusterError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-1000:]}")
+        return _push(archive, registry)
+
+
+def _push(archive: Archive, registry: str) -> str:
+    """Push an image to a registry; log in before, where that is needed: `buildah login`."""
+    name = registry_name(archive, registry)
+    with step(f"pushing {name}"), locked(cache_folder() / "buildah.lock", "it builds an image"):
+        _run(buildah("pull", "--quiet", f"docker-archive:{archive.path}"))
+        _run(buildah("push", "--quiet", archive.name, f"docker://{name}"))
+    return name
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LocalClusterError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-1000:]}")
+
+
+def registry_name(archive: Archive, registry: str) -> str:
+    """Return what an image is called in a registry: the same without our own host."""
+    return f"{registry.rstrip('/')}/{archive.name.removeprefix('localhost/')}"
 
 
 def loader(context: str, archive: Archive) -> list[str] | None:

@@ -44,9 +44,10 @@ class Cluster(AnyCluster):
         """JSON lines: every request of people and operators to the API server (not of the node)."""
         return self.state.logs / "audit.log"
 
-    def load_image(self, archive: Archive) -> None:
-        """Import a built image, so that pods can name it."""
+    def load_image(self, archive: Archive) -> str:
+        """Import a built image; return what pods call it."""
         loading.load(self.state, archive)
+        return archive.name
 
     def down(self) -> None:
         """End the cluster."""

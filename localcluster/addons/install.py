@@ -12,7 +12,6 @@ from localcluster.any_cluster import AnyCluster
 from localcluster.binaries import binary
 from localcluster.credentials import Authority
 from localcluster.errors import LocalClusterError
-from localcluster.images import Archive
 from localcluster.progress import step
 
 WAIT_SECONDS = 120
@@ -21,16 +20,15 @@ RESOURCE_METRICS = "v1beta1.metrics.k8s.io"
 ADAPTER_HOST = "DNS:metrics-adapter.monitoring.svc"
 
 
-def install(cluster: AnyCluster, *names: str) -> None:
+def install(cluster: AnyCluster, *wanted: str) -> None:
     """Install the named add-ons (all without names) and wait until they work; idempotent."""
-    addons = chosen(list(names))
+    addons = chosen(list(wanted))
     archives = {addon.name: addon.build() for addon in addons}
     with step(f"installing add-ons {', '.join(archives)}"), ThreadPoolExecutor() as pool:
         definitions = pool.submit(_define, cluster, addons)
-        for archive in archives.values():
-            cluster.load_image(archive)
+        names = {addon: cluster.load_image(archive) for addon, archive in archives.items()}
         definitions.result()
-        manifests = [_manifest(cluster, addon, archives[addon.name]) for addon in addons]
+        manifests = [_manifest(cluster, addon, names[addon.name]) for addon in addons]
         _apply(cluster, "---\n".join(manifests))
         waits = [pool.submit(_wait, cluster, *wait) for wait in _waits(addons)]
         for wait in waits:
@@ -50,8 +48,8 @@ def _apply(cluster: AnyCluster, text: str) -> None:
     cluster.kubectl("apply", *options, "-f", "-", text=text)
 
 
-def _manifest(cluster: AnyCluster, addon: Addon, archive: Archive) -> str:
-    values = {"IMAGE": archive.name}
+def _manifest(cluster: AnyCluster, addon: Addon, image: str) -> str:
+    values = {"IMAGE": image}
     text = addon.manifest
     if addon.name == "metrics-adapter":
         values |= _adapter_certificate(cluster)

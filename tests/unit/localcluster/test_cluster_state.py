@@ -9,7 +9,7 @@ from localcluster import __main__ as command_line
 from localcluster import loading, namespaces
 from localcluster.addons import ADDONS
 from localcluster.addons.registry import chosen
-from localcluster.any_cluster import loader
+from localcluster.any_cluster import loader, registry_name
 from localcluster.api import is_node_ready
 from localcluster.errors import LocalClusterError
 from localcluster.folders import StateFolder
@@ -79,6 +79,12 @@ def test_images_go_to_a_foreign_cluster_by_the_tool_that_made_it() -> None:
         *("k3d", "image", "import", str(archive.path), "--cluster", "x")
     ]
     assert loader("gke_project_zone", archive) is None
+
+
+def test_an_image_keeps_its_name_in_a_registry_but_for_our_own_host() -> None:
+    ours, named = Archive("localhost/agent:1", "1" * 16), Archive("a/b:dev", "1" * 16)
+    assert registry_name(ours, "registry.example.com/team/") == "registry.example.com/team/agent:1"
+    assert registry_name(named, "localhost:5000") == "localhost:5000/a/b:dev"
 
 
 def test_an_addon_brings_what_it_needs_and_no_names_mean_all() -> None:
