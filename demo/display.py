@@ -11,14 +11,15 @@ from rich.live import Live
 from demo.progress import seconds
 from demo.reading import Objects, Picture, picture
 from demo.tally import Tally
-from demo.tree import frame
+from demo.tree import Margin, frame
 
 FRAMES_PER_SECOND = 4
+ROOMY_LINES = 40
 
 
 async def show(objects: Objects, tally: Tally, console: Console) -> None:
     """Draw until cancelled; the last frame stays on the screen."""
-    screen = _Screen(objects, tally)
+    screen = _Screen(objects, tally, console)
     if console.is_terminal:
         await _show_live(screen, console)
     else:
@@ -28,9 +29,10 @@ async def show(objects: Objects, tally: Tally, console: Console) -> None:
 class _Screen:
     """The newest picture, and what it needs to know of revisions that are gone."""
 
-    def __init__(self, objects: Objects, tally: Tally) -> None:
+    def __init__(self, objects: Objects, tally: Tally, console: Console) -> None:
         self._objects = objects
         self._tally = tally
+        self._console = console
         self._prompts: dict[str, str] = {}
 
     def picture(self) -> Picture | None:
@@ -42,7 +44,8 @@ class _Screen:
 
     def frame(self, seen: Picture) -> RenderableType:
         """Draw a picture."""
-        return frame(seen, self._tally, prompts=self._prompts, seconds=seconds())
+        is_narrow = self._console.is_terminal and self._console.height < ROOMY_LINES
+        return frame(seen, self._tally, Margin(self._prompts, seconds(), is_narrow))
 
 
 async def _show_live(screen: _Screen, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -30,20 +31,25 @@ _PHASE_STYLES = {
     "Stalled": "red",
 }
 _POD_MARKS = {"Ready": ("●", "green"), "Starting": ("◌", "yellow"), "Leaving": ("○", "dim")}
+_UNUSUAL_POD = ("◌", "red")
 _VERDICT_STYLES = {"Pass": "green", "Fail": "bold red", "NoData": "magenta"}
 
 
-def frame(
-    picture: Picture, tally: Tally, *, prompts: Mapping[str, str], seconds: float
-) -> RenderableType:
-    """Return everything the demo shows at one moment.
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """What a frame needs beside the objects: known prompts by revision, the clock, the room."""
 
-    `prompts` names the prompt of every revision so far, `seconds` count from the demo's begin.
-    """
-    parts: list[RenderableType] = [tree(picture, seconds=seconds)]
+    prompts: Mapping[str, str]
+    seconds: float
+    is_narrow: bool = False  # few lines on the screen: pods are marks, not lines
+
+
+def frame(picture: Picture, tally: Tally, margin: Margin) -> RenderableType:
+    """Return everything the demo shows at one moment."""
+    parts: list[RenderableType] = [tree(picture, margin)]
     if picture.status.analysis:
         parts.append(analysis_table(picture.status))
-    parts.append(traffic_line(tally, prompts))
+    parts.append(traffic_line(tally, margin.prompts))
     decision = picture.status.last_decision
     if decision is not None:
         parts.append(
@@ -52,14 +58,18 @@ def frame(
     return Group(*parts)
 
 
-def tree(picture: Picture, *, seconds: float) -> Tree:
+def tree(picture: Picture, margin: Margin) -> Tree:
     """Return the tree of one AgentDeployment."""
-    root = Tree(_headline(picture, seconds))
+    root = Tree(_headline(picture, margin.seconds))
     for revision in picture.revisions:
         branch = root.add(_revision_line(revision))
-        workload = branch.add(_workload_line(picture, revision))
+        line = _workload_line(picture, revision)
+        workload = branch.add(line)
         for pod in revision.pods:
-            workload.add(_pod_line(pod))
+            if margin.is_narrow:
+                line.append_text(_pod_mark(pod))
+            else:
+                workload.add(_pod_line(pod))
     return root
 
 
@@ -125,8 +135,13 @@ def _workload_line(picture: Picture, revision: Revision) -> Text:
     return line
 
 
+def _pod_mark(pod: Pod) -> Text:
+    mark, style = _POD_MARKS.get(pod.state, _UNUSUAL_POD)
+    return Text(f" {mark}", style)
+
+
 def _pod_line(pod: Pod) -> Text:
-    mark, style = _POD_MARKS.get(pod.state, ("◌", "red"))
+    mark, style = _POD_MARKS.get(pod.state, _UNUSUAL_POD)
     line = Text.assemble((mark, style), f" {pod.name}  ", (pod.state, style))
     if pod.restarts:
         line.append(f"  {pod.restarts} restarts", "red")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from demo.reading import PODS, Picture, picture, weights
 from demo.tally import Answer, Tally
-from demo.tree import frame
+from demo.tree import Margin, frame
 
 RECORDED = Path(__file__).parent / "recorded"
 STABLE, CANARY = "e6a3b8ca83", "b95f86a1a4"
@@ -35,9 +35,10 @@ class Recorded:
         return seen
 
 
-def drawn(seen: Picture, tally: Tally, **prompts: str) -> str:
+def drawn(seen: Picture, tally: Tally, *, is_narrow: bool = False) -> str:
+    margin = Margin({STABLE: "v1", CANARY: "v2"}, 99.6, is_narrow)
     file = StringIO()
-    Console(file=file, width=WIDTH).print(frame(seen, tally, prompts=prompts, seconds=99.6))
+    Console(file=file, width=WIDTH).print(frame(seen, tally, margin))
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
@@ -51,8 +52,7 @@ def tally() -> Tally:
 
 @pytest.mark.parametrize("name", ["canary", "rolled_back"])
 def test_a_recorded_moment_is_drawn_as_it_was_approved(name: str, tally: Tally) -> None:
-    text = drawn(Recorded(name).picture(), tally, **{STABLE: "v1", CANARY: "v2"})
-    assert text == (RECORDED / f"{name}.txt").read_text()
+    assert drawn(Recorded(name).picture(), tally) == (RECORDED / f"{name}.txt").read_text()
 
 
 def test_shares_of_new_conversations_come_from_the_stored_route() -> None:
@@ -78,6 +78,12 @@ def test_a_restarted_pod_says_how_often(tally: Tally) -> None:
     recorded = Recorded("canary")
     recorded.objects[PODS][0]["status"]["containerStatuses"][0]["restartCount"] = 3
     assert "3 restarts" in drawn(recorded.picture(), tally)
+
+
+def test_on_few_lines_pods_are_marks_behind_their_deployment(tally: Tally) -> None:
+    text = drawn(Recorded("canary").picture(), tally, is_narrow=True)
+    assert "2 sessions per pod ● ●\n" in text
+    assert "54855f77df" not in text
 
 
 def test_before_the_first_status_there_is_a_tree_without_analysis(tally: Tally) -> None:
