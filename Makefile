@@ -3,40 +3,47 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 DIR ?= .local/demo
+# Only `make demo KUBECONFIG=...` means another cluster: an exported KUBECONFIG may be a production one.
+OTHER := $(if $(filter command line,$(origin KUBECONFIG)),$(KUBECONFIG))
 SOURCES := operator agent_runtime localcluster demo tests
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.made: requirements/dev.txt pyproject.toml scripts/setup
 	@scripts/setup && touch $@
 
 .PHONY: setup
-setup: .venv/.made ## make .venv from the lock file, install what the tests run as servers
+setup: .venv/.made ## make .venv from the lock file
+
+.PHONY: servers
+servers: ## install the Debian packages that the tests run
+	@scripts/servers
 
 .PHONY: demo
 demo: setup ## real node, operator, gateway, traffic: one good rollout, one rolled back (KEEP=1 keeps it; KUBECONFIG=... elsewhere)
-	@$(PY) -m demo --dir $(DIR) $(if $(KEEP),--keep) $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG))
+	@$(PY) -m demo --dir "$(DIR)" $(if $(KEEP),--keep) $(if $(OTHER),--kubeconfig "$(OTHER)")
 
 .PHONY: down
 down: setup ## remove the demo's cluster
-	@$(PY) -m localcluster down --dir $(DIR)
+	@$(PY) -m localcluster down --dir "$(DIR)"
 
 .PHONY: test
 test: lint test-all ## lint, unit, contract, chart and cluster tests, demo smoke
 
 .PHONY: test-all
-test-all: setup ## all tests
+test-all: setup servers ## all tests
+	@$(PY) -m localcluster build --images
 	@$(PY) -m pytest tests
 
 .PHONY: test-unit
-test-unit: setup ## tests that need no server
+test-unit: setup servers ## unit tests: seconds to a minute
 	@$(PY) -m pytest tests/unit
 
 .PHONY: e2e
-e2e: setup ## cluster tests on any cluster: make e2e KUBECONFIG=...
-	@AGENTDEPLOY_KUBECONFIG=$(KUBECONFIG) $(PY) -m pytest tests/cluster
+e2e: setup servers ## cluster tests on any cluster: make e2e KUBECONFIG=...
+	@AGENTDEPLOY_KUBECONFIG="$(OTHER)" $(PY) -m pytest tests/cluster
 
 .PHONY: lint
 lint: setup ## formatter, linter, types, import directions

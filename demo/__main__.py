@@ -56,18 +56,18 @@ def _run(options: argparse.Namespace) -> Performance:
 def _run_in(cluster: AnyCluster, options: argparse.Namespace) -> Performance:
     file = options.json or options.dir / FILE_NAME
     file.unlink(missing_ok=True)
+    clear(cluster)
     install_addons(cluster)
     images = load_images(cluster)
-    clear(cluster)
     install_operator(cluster, images.operator)
     install_agent(cluster, images.agent)
     with entrance(cluster) as url:
         performance = asyncio.run(perform(cluster, url, _console()))
-    write(performance.summary, file)
-    if performance.problem is not None:
-        diagnose(cluster)
-    if options.keep or options.kubeconfig is not None:
-        invite(cluster, url, leave=_leave(options))
+        write(performance.summary, file)
+        if performance.problem is not None:
+            diagnose(cluster)
+        if options.keep or options.kubeconfig is not None:
+            invite(cluster, url, leave=_leave(options))
     return performance
 
 

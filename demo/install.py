@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from demo.cluster import helm
+from demo.errors import DemoError
 from demo.progress import step
 from localcluster import AnyCluster
 from localcluster.folders import REPOSITORY
@@ -49,10 +50,23 @@ def install_operator(cluster: AnyCluster, image: str) -> None:
         )
 
 
+EXAMPLES_LABEL = ("app.kubernetes.io/part-of", "agentdeploy-examples")
+
+
 def clear(cluster: AnyCluster) -> None:
-    """Remove what an earlier run left in the agent's namespace: the story starts from nothing."""
-    if not cluster.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
+    """Remove what an earlier run left in the agent's namespace: the story starts from nothing.
+
+    Raises DemoError when the namespace is somebody else's.
+    """
+    found = cluster.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "json")
+    if not found.strip():
         return
+    name, ours = EXAMPLES_LABEL
+    if json.loads(found)["metadata"].get("labels", {}).get(name) != ours:
+        raise DemoError(
+            f"this cluster has a namespace {NAMESPACE} that is not the demo's; the demo would "
+            "replace it, so it stops here: use another cluster"
+        )
     with step(f"removing namespace {NAMESPACE} of an earlier run"):
         kinds = cluster.kubectl("api-resources", "--api-group=agentdeploy.dev", "-o", "name")
         if kinds.strip():
