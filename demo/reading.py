@@ -130,7 +130,7 @@ def _scaling(autoscaler: Manifest) -> str:
     text = f"HPA {spec['minReplicas']}-{spec['maxReplicas']}"
     for metric in autoscaler.get("status", {}).get("currentMetrics") or ():
         if metric["type"] == "Pods":
-            text += f", {_number(metric['pods']['current']['averageValue'])} sessions per pod"
+            text += f", {_number(metric['pods']['current']['averageValue'])} sessions/pod"
     return text
 
 

@@ -72,7 +72,7 @@ class Story:
         if ending is None or ending.result != "Promoted" or ending.revision != now.stable_revision:
             self._fail("prompt v2 was not promoted")
         self.outcome.promoted = ending.revision
-        say(f"prompt v2 is promoted: {_decision(now)}")
+        say(f"prompt v2 serves everybody: {now.last_decision.message if now.last_decision else ''}")
 
     async def bad_rollout(self) -> None:
         """Change to v3, whose model fails, and wait until the operator has taken it back."""

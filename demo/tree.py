@@ -63,13 +63,9 @@ def tree(picture: Picture, margin: Margin) -> Tree:
     root = Tree(_headline(picture, margin.seconds))
     for revision in picture.revisions:
         branch = root.add(_revision_line(revision))
-        line = _workload_line(picture, revision)
-        workload = branch.add(line)
-        for pod in revision.pods:
-            if margin.is_narrow:
-                line.append_text(_pod_mark(pod))
-            else:
-                workload.add(_pod_line(pod))
+        workload = branch.add(_workload_line(picture, revision, margin))
+        for pod in () if margin.is_narrow else revision.pods:
+            workload.add(_pod_line(pod))
     return root
 
 
@@ -126,18 +122,16 @@ def _revision_line(revision: Revision) -> Text:
     )
 
 
-def _workload_line(picture: Picture, revision: Revision) -> Text:
+def _workload_line(picture: Picture, revision: Revision, margin: Margin) -> Text:
     line = Text(f"Deployment {picture.name}-{revision.revision}  ")
     is_complete = revision.ready == revision.replicas
     line.append(f"{revision.ready}/{revision.replicas} ready", "green" if is_complete else "yellow")
+    for pod in revision.pods if margin.is_narrow else ():
+        mark, style = _POD_MARKS.get(pod.state, _UNUSUAL_POD)
+        line.append(f" {mark}", style)
     if revision.scaling:
         line.append(f"  {revision.scaling}", "dim")
     return line
-
-
-def _pod_mark(pod: Pod) -> Text:
-    mark, style = _POD_MARKS.get(pod.state, _UNUSUAL_POD)
-    return Text(f" {mark}", style)
 
 
 def _pod_line(pod: Pod) -> Text:

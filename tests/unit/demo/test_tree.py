@@ -82,7 +82,7 @@ def test_a_restarted_pod_says_how_often(tally: Tally) -> None:
 
 def test_on_few_lines_pods_are_marks_behind_their_deployment(tally: Tally) -> None:
     text = drawn(Recorded("canary").picture(), tally, is_narrow=True)
-    assert "2 sessions per pod ● ●\n" in text
+    assert "2/2 ready ● ●  HPA 2-4, 2 sessions/pod\n" in text
     assert "54855f77df" not in text
 
 
