@@ -8,6 +8,7 @@ from demo.install import AGENT, NAMESPACE, OPERATOR_NAMESPACE, RELEASE
 from localcluster import AnyCluster, LocalClusterError
 
 LOG_LINES = 40
+CONDITIONS = r'{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}'
 
 
 def invite(cluster: AnyCluster, url: str, *, leave: str) -> None:
@@ -31,7 +32,8 @@ def diagnose(cluster: AnyCluster) -> None:
     """Show what explains a failed run; say so where the cluster does not answer."""
     for what in (
         ("get", "pods", "--all-namespaces", "-o", "wide"),
-        ("-n", NAMESPACE, "describe", "agentdeployment", AGENT),
+        ("-n", NAMESPACE, "get", "agentdeployment", AGENT, "-o", f"jsonpath={CONDITIONS}"),
+        ("-n", NAMESPACE, "get", "events", "--sort-by=.lastTimestamp"),
         ("-n", OPERATOR_NAMESPACE, "logs", f"deployment/{RELEASE}", f"--tail={LOG_LINES}"),
     ):
         print(f"\n$ kubectl {' '.join(what)}", file=sys.stderr)

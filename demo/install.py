@@ -20,6 +20,7 @@ RELEASE = "agent-operator"
 OPERATOR_NAMESPACE = "agentdeploy-system"
 NAMESPACE = "support"
 AGENT = "refunds"
+EXAMPLES_LABEL = ("app.kubernetes.io/part-of", "agentdeploy-examples")
 PROMPT_VERSIONS = ("v1", "v2", "v3")
 WAIT = "--timeout=120s"
 PROMETHEUS_URL = "http://prometheus.monitoring:9090"
@@ -48,9 +49,6 @@ def install_operator(cluster: AnyCluster, image: str) -> None:
             "--wait",
             "--timeout=120s",
         )
-
-
-EXAMPLES_LABEL = ("app.kubernetes.io/part-of", "agentdeploy-examples")
 
 
 def clear(cluster: AnyCluster) -> None:
