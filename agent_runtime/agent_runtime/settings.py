@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,8 @@ from pydantic import (
 )
 from pydantic.networks import AnyUrl
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
 
 from agent_runtime.errors import InvalidSettingsError
 
@@ -36,9 +39,27 @@ Name = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9._-]*$")]
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    if not re.match(r"^(rediss?|unix)://\S+$", value.get_secret_value()):
-        raise ValueError("must be a redis://, rediss:// or unix:// URL")
+    """Refuse now what the client would stumble over later; its own messages quote passwords."""
+    url = value.get_secret_value()
+    try:
+        ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]  # only made
+        is_usable = _names_a_redis(urlsplit(url))
+    except (ValueError, TypeError, AttributeError, RedisError):
+        is_usable = False
+    if not is_usable:
+        raise ValueError(
+            "must be redis://host:port/number, rediss://host:port/number or unix:///path;"
+            " percent-encode / ? # @ : and % in the password"
+        )
     return value
+
+
+def _names_a_redis(url: SplitResult) -> bool:
+    """Tell whether the client would not silently take localhost or database 0 instead."""
+    if url.scheme == "unix":
+        return url.path not in {"", "/"}
+    host = (url.hostname or "").encode("idna")  # raises ValueError as the resolver would
+    return host != b"" and re.fullmatch(r"(/\d*)?", url.path) is not None
 
 
 def _header_safe(value: SecretStr) -> SecretStr:

@@ -271,12 +271,22 @@ def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
 def test_invalid_settings_end_with_2_and_every_name_at_once(environment: Environment) -> None:
     wrong = {"MODEL_NAME": "gpt-4o", "PORT": "http", "REDIS_URL": f"http://{KEY}", "LOG_LEVEL": "x"}
 
-    ended = run(environment(**wrong) | {"OPENAI_API_KEY": ""})
+    ended = run(environment(**wrong) | {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""})
 
     assert ended.returncode == 2
     names = [line.partition(":")[0] for line in ended.stderr.splitlines()]
     assert sorted(names) == ["LOG_LEVEL", "MODEL_NAME", "OPENAI_API_KEY", "PORT", "REDIS_URL"]
     assert KEY not in ended.stderr + ended.stdout
+
+
+def test_a_password_that_is_not_percent_encoded_is_refused_without_being_told(
+    environment: Environment,
+) -> None:
+    ended = run(environment(REDIS_URL="redis://:s3cr3t/x@redis:6379/0"))
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("REDIS_URL: must be redis://")
+    assert "s3cr3t" not in ended.stderr + ended.stdout
 
 
 def test_a_folder_without_a_prompt_ends_it_with_2(environment: Environment, tmp_path: Path) -> None:

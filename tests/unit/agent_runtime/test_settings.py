@@ -143,6 +143,56 @@ def test_a_store_url_of_another_kind_is_refused(environment: Environment, url: s
     assert problems().keys() == {"REDIS_URL"}
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cr3t/x@redis:6379/0",
+        "redis://:s3cr3t#x@redis:6379/0",
+        "redis://:s3cr3t@redis:port",
+        "redis://:s3cr3t@redis:70000",
+        "redis://:s3cr3t@[::1",
+        "redis://:s3cr3t@redis:6379/abc",
+        "redis://:s3cr3t@redis:6379/-1",
+        "redis://:s3cr3t@redis:6379/1/2",
+        "redis://:s3cr3t@redis..example:6379",
+        "redis://:s3cr3t@redis:6379?db=s3cr3t",
+        "redis://:s3cr3t@redis:6379?s3cr3t=1",
+        "redis://:s3cr3t@redis:6379?protocol=9",
+        "rediss://:s3cr3t@redis:6379?ssl_cert_reqs=s3cr3t",
+        "redis://:s3cr3t@",
+        "unix://s3cr3t",
+    ],
+)
+def test_a_store_url_the_client_could_not_use_is_refused_without_its_password(
+    environment: Environment, url: str
+) -> None:
+    environment(REDIS_URL=url)
+
+    found = problems()
+
+    assert found.keys() == {"REDIS_URL"}
+    assert "s3cr3t" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://redis",
+        "redis://redis:6379/",
+        "redis://user:p%2Fx@redis:6379/3",
+        "redis://[::1]:6379?db=2",
+        "rediss://redis:6380/0?ssl_cert_reqs=required",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_a_store_url_the_client_can_use_is_accepted(environment: Environment, url: str) -> None:
+    environment(REDIS_URL=url)
+
+    loaded = load_settings().infra.redis_url
+    assert loaded is not None
+    assert loaded.get_secret_value() == url
+
+
 def test_a_server_of_ones_own_needs_no_key(environment: Environment) -> None:
     environment(OPENAI_API_KEY="", OPENAI_BASE_URL="http://llm.internal/v1")
     assert load_settings().model.api_key is None
