@@ -1,4 +1,4 @@
-"""Command line: `python -m localcluster up|down|status|doctor|image|addons|kubeconfig|logs`."""
+"""Command line: `python -m localcluster up|down|status|doctor|build|image|addons|...`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from localcluster import cluster, loading, machine, namespaces
 from localcluster.addons import ADDONS, install
 from localcluster.addons.registry import chosen
+from localcluster.build import build
 from localcluster.errors import LocalClusterError
 from localcluster.folders import DEFAULT_STATE, StateFolder
 from localcluster.images import image
@@ -47,6 +48,11 @@ def _doctor(_: argparse.Namespace) -> int:
             f"[red]missing[/red] {what}: {advice}" if advice else f"[green]ok[/green] {what}"
         )
     return 1 if any(advice for _, advice in findings) else 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    build(product=options.images)
+    return 0
 
 
 def _image(options: argparse.Namespace) -> int:
@@ -120,13 +126,17 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument("--all", action="store_true", help="remove the state folder as well")
     command("status", _status, "show nodes and pods; exit 1 when the cluster is down")
     command("doctor", _doctor, "say what is missing on this machine; exit 1 when something is")
-    build = command(
+    ahead = command("build", _build, "build what `up` and `addons` need, without a cluster")
+    ahead.add_argument(
+        "--images", action="store_true", help="also the images of operator and agent"
+    )
+    single = command(
         "image", _image, "build an image and load it into the cluster, now or at the next up"
     )
-    build.add_argument("name", help="what pods call it, such as agentdeploy/operator:dev")
-    build.add_argument("folder", type=Path, help="what the Dockerfile can COPY")
-    build.add_argument("-f", "--file", type=Path, help="Dockerfile (default: FOLDER/Dockerfile)")
-    build.add_argument(
+    single.add_argument("name", help="what pods call it, such as agentdeploy/operator:dev")
+    single.add_argument("folder", type=Path, help="what the Dockerfile can COPY")
+    single.add_argument("-f", "--file", type=Path, help="Dockerfile (default: FOLDER/Dockerfile)")
+    single.add_argument(
         "--build-arg", type=_build_argument, action="append", default=[], metavar="NAME=VALUE"
     )
     addons = command("addons", _addons, "install add-ons as pods and wait until they work")

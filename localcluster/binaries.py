@@ -43,10 +43,13 @@ class Binary:
         return cache_folder() / "bin" / f"{self.name}-{self.version}{suffix}"
 
 
-def run_logged(command: Sequence[str], *, log: Path, cwd: Path, env: dict[str, str]) -> None:
+def run_logged(
+    command: Sequence[str], *, log: Path, cwd: Path, env: dict[str, str], called: str = ""
+) -> None:
     """Run a long command with its output in `log`; a failure shows the end of it.
 
-    The command is killed when this process is, so that nobody builds without holding the lock.
+    `called` names it in the error, by default its first words. The command is killed when this
+    process is, so that nobody builds without holding the lock.
     """
     with log.open("a") as output:
         output.write(f"+ {' '.join(command)}\n")
@@ -62,7 +65,8 @@ def run_logged(command: Sequence[str], *, log: Path, cwd: Path, env: dict[str, s
         )
     if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
-        raise LocalClusterError(f"`{' '.join(command[:3])} ...` failed; log: {log}\n{tail}")
+        name = called or " ".join(command[:3])
+        raise LocalClusterError(f"`{name} ...` failed; log: {log}\n{tail}")
 
 
 def _go_install(package: str, version: str, *flags: str) -> Callable[[Path, Path], None]:

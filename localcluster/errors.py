@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 OTHER_CLUSTER = (
-    "any other cluster does as well: set AGENTDEPLOY_KUBECONFIG to its kubeconfig (kind, k3d, ...)"
+    "any other cluster (kind, k3d, ...) does as well, by `make demo KUBECONFIG=FILE` and "
+    "`make e2e KUBECONFIG=FILE`; these still build their images here, with buildah as root on Linux"
 )
+OTHER_BUILDER = "elsewhere `docker build` and `podman build` take the same Dockerfiles"
 
 
 class LocalClusterError(Exception):

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ BASE_REMOVED = (
     "usr/share/info",
 )
 KEPT_ARCHIVES = 2
+IN_USE_SECONDS = 3 * 3600.0  # another checkout may be about to load it
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ class Archive:
         """The docker-archive."""
         file = re.sub(r"[^A-Za-z0-9.]", "_", self.name.removesuffix(f":{self.digest}"))
         return cache_folder() / "images" / f"{file}-{self.digest}.tar"
+
+    def use(self) -> bool:
+        """Note that it is in use, which keeps it in the cache for hours; False when it is gone."""
+        try:
+            os.utime(self.path)
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def buildah(*arguments: str) -> list[str]:
@@ -87,17 +97,25 @@ def image(
         stage(folder, path, staged)
         digest = content_hash(staged, text, arguments)
         archive = Archive(name if has_tag(name) else f"{name}:{digest}", digest)
-        if archive.path.exists():
+        if archive.use():
             return archive
-        machine.require(machine.IMAGES)
+        machine.require(machine.IMAGES, machine.BUILDING)
         (scratch / "Dockerfile").write_text(text)
         with locked(cache_folder() / "buildah.lock", "it builds an image"):
             if "BASE_IMAGE" in text and arguments["BASE_IMAGE"] == BASE_IMAGE:
                 _make_base()
-            if not archive.path.exists():
+            if not archive.use():
                 with step(f"building image {name}"):
                     _build(archive, scratch, arguments)
     return archive
+
+
+def base_image() -> str:
+    """Make the base image unless it is there; return its name."""
+    machine.require(machine.IMAGES, machine.BUILDING)
+    with locked(cache_folder() / "buildah.lock", "it builds an image"):
+        _make_base()
+    return BASE_IMAGE
 
 
 def has_tag(name: str) -> bool:
@@ -119,40 +137,56 @@ def _build(archive: Archive, scratch: Path, build_args: Mapping[str, str]) -> No
     archive.path.parent.mkdir(exist_ok=True)
     log = archive.path.with_suffix(".log")
     log.unlink(missing_ok=True)
-    arguments = [f"--build-arg={name}={value}" for name, value in build_args.items()]
-    options = [
-        "--isolation=chroot",
-        "--layers",
-        "--pull=false",
-        *build_volumes(scratch),
-        *arguments,
-    ]
-    where = ["-f", str(scratch / "Dockerfile"), "-t", archive.name, str(scratch / "context")]
-    made = scratch / "image.tar"
-    push = buildah("push", "--quiet", archive.name, f"docker-archive:{made}:{archive.name}")
-    left = buildah("rm", "--all")  # working containers of a killed build keep images in use
-    for command in (left, buildah("bud", *options, *where), push, buildah("rmi", "--prune")):
-        run_logged(command, log=log, cwd=scratch, env=dict(os.environ))
+    options = ["--isolation=chroot", "--layers", "--pull=false", *build_volumes(scratch)]
+    options += [f"--build-arg={name}={value}" for name, value in build_args.items()]
+    options += ["-f", str(scratch / "Dockerfile")]
+    context, made = str(scratch / "context"), scratch / "image.tar"
+    run_buildah("rm", "--all", log=log)  # working containers of a killed build keep images in use
+    # Without a tag of its own the pruning below drops a stage, and what it installed.
+    for stage_name in named_stages((scratch / "Dockerfile").read_text()):
+        tag = stage_tag(archive.name, stage_name)
+        run_buildah("bud", *options, "--target", stage_name, "-t", tag, context, log=log)
+    run_buildah("bud", *options, "-t", archive.name, context, log=log)
+    run_buildah("push", "--quiet", archive.name, f"docker-archive:{made}:{archive.name}", log=log)
+    run_buildah("rmi", "--prune", log=log)
     made.rename(archive.path)
-    _forget_old(archive, log)
+    forget_old(archive, log)
 
 
-def _forget_old(archive: Archive, log: Path) -> None:
-    """Keep the newest archives of an image; each is as large as the whole image."""
+def named_stages(dockerfile: str) -> list[str]:
+    """List the names of the stages (`FROM ... AS name`) of a Dockerfile, in order."""
+    return re.findall(r"(?im)^\s*FROM\s.*\sAS\s+(\S+)\s*$", dockerfile)
+
+
+def stage_tag(name: str, stage_name: str) -> str:
+    """Return what a stage of an image is called; one per image, whatever the image's tag."""
+    base = name.rpartition(":")[0] if has_tag(name) else name
+    return f"{base}-stage:{stage_name}"
+
+
+def run_buildah(*arguments: str, log: Path) -> None:
+    """Run buildah with its output in `log`; a failure names the subcommand."""
+    called = f"buildah {arguments[0]}"
+    command = buildah(*arguments)
+    run_logged(command, log=log, cwd=log.parent, env=dict(os.environ), called=called)
+
+
+def forget_old(archive: Archive, log: Path) -> None:
+    """Keep the newest archives of an image, each as large as all of it, and those in use."""
     same = archive.path.name.removesuffix(f"-{archive.digest}.tar")
     digests = "[0-9a-f]" * len(archive.digest)
     found = archive.path.parent.glob(f"{glob.escape(same)}-{digests}.tar")
     newest_first = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
     for path in newest_first[KEPT_ARCHIVES:]:
+        if time.time() - path.stat().st_mtime < IN_USE_SECONDS:
+            continue
         path.unlink()
         path.with_suffix(".log").unlink(missing_ok=True)
-        if archive.name.endswith(
-            f":{archive.digest}"
-        ):  # its tag is its content: no build reuses it
+        # Where the tag is the content, no build reuses it.
+        if archive.name.endswith(f":{archive.digest}"):
             digest = path.stem.rpartition("-")[2]
-            old = f"{archive.name.removesuffix(archive.digest)}{digest}"
-            run_logged(
-                buildah("rmi", "--force", old), log=log, cwd=path.parent, env=dict(os.environ)
+            run_buildah(
+                "rmi", "--force", f"{archive.name.removesuffix(archive.digest)}{digest}", log=log
             )
 
 
@@ -171,8 +205,7 @@ def _make_base() -> None:
         (scratch / "Dockerfile").write_text(
             f'FROM scratch\nCOPY root /\nENV PATH={BASE_PATH} PYTHONUNBUFFERED=1\nCMD ["python3"]\n'
         )
-        command = buildah("bud", "--isolation=chroot", "-t", BASE_IMAGE, str(scratch))
-        run_logged(command, log=log, cwd=scratch, env=dict(os.environ))
+        run_buildah("bud", "--isolation=chroot", "-t", BASE_IMAGE, str(scratch), log=log)
         remove_tree(root)
 
 

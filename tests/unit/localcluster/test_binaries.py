@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import binaries
+from localcluster import binaries, images
 from localcluster.binaries import Binary, binary, run_logged, staging_modules
 from localcluster.errors import LocalClusterError
 
@@ -88,6 +88,14 @@ def test_a_failed_command_shows_the_end_of_its_log_and_where_it_is(tmp_path: Pat
     assert str(log) in str(caught.value)
     assert "no space left" in str(caught.value)
     assert "\n42\n" not in str(caught.value)
+
+
+def test_a_failed_image_build_names_the_subcommand_of_buildah(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "buildah", lambda *_: ["unshare", "--no-such-option"])
+    with pytest.raises(LocalClusterError, match=r"`buildah inspect \.\.\.` failed; log: "):
+        images.run_buildah("inspect", "x", log=tmp_path / "log")
 
 
 def test_modules_that_kubernetes_replaces_by_its_own_folders_are_listed() -> None:

@@ -1,12 +1,22 @@
 """Which files an image is built from, and when two builds are the same."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from localcluster.context import content_hash, copied_sources, stage
 from localcluster.errors import LocalClusterError
-from localcluster.images import Archive, has_tag
+from localcluster.images import (
+    BASE_IMAGE,
+    Archive,
+    forget_old,
+    has_tag,
+    image,
+    named_stages,
+    stage_tag,
+)
 
 DOCKERFILE = """\
 FROM base AS build
@@ -108,6 +118,63 @@ def test_the_colon_of_a_registrys_port_is_no_tag() -> None:
 def test_archives_of_one_image_are_told_apart_by_content() -> None:
     names = {Archive("a/b:dev", digest).path.name for digest in ("0" * 16, "1" * 16)}
     assert names == {f"a_b_dev-{'0' * 16}.tar", f"a_b_dev-{'1' * 16}.tar"}
+
+
+def test_named_stages_are_found_whatever_their_case_and_the_rest_is_not() -> None:
+    text = (
+        "ARG B=x AS y\nFROM $B AS one\n  from --platform=linux $B as two  \nFROM one\nRUN a AS b\n"
+    )
+    assert named_stages(text) == ["one", "two"]
+
+
+@pytest.mark.parametrize("name", ["localhost:5000/agent", "localhost:5000/agent:dev"])
+def test_a_stage_is_tagged_for_the_image_whatever_its_tag(name: str) -> None:
+    assert stage_tag(name, "build") == "localhost:5000/agent-stage:build"
+
+
+@pytest.fixture
+def five_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Archive]:
+    """Five archives of an image, last used 5, 4, 3, 2 and 1 hours ago."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    archives = [Archive("a/b:dev", str(number) * 16) for number in range(5)]
+    archives[0].path.parent.mkdir(parents=True)
+    for number, archive in enumerate(archives):
+        archive.path.touch()
+        used = time.time() - 3600 * (5 - number)
+        os.utime(archive.path, (used, used))
+    return archives
+
+
+def test_archives_go_but_for_the_newest_and_those_of_the_last_hours(
+    five_archives: list[Archive], tmp_path: Path
+) -> None:
+    forget_old(five_archives[4], tmp_path / "log")
+    assert [one.path.exists() for one in five_archives] == [False, False, False, True, True]
+
+
+def test_an_archive_that_is_used_again_stays(five_archives: list[Archive], tmp_path: Path) -> None:
+    assert five_archives[0].use()
+    forget_old(five_archives[4], tmp_path / "log")
+    assert [one.path.exists() for one in five_archives] == [True, False, False, True, True]
+
+
+def test_an_archive_that_is_gone_cannot_be_used(five_archives: list[Archive]) -> None:
+    five_archives[0].path.unlink()
+    assert not five_archives[0].use()
+
+
+def test_a_build_that_was_done_before_counts_as_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    digest = content_hash(tmp_path / "none", "FROM scratch\n", {"BASE_IMAGE": BASE_IMAGE})
+    archive = Archive("a/b:dev", digest)
+    archive.path.parent.mkdir(parents=True)
+    archive.path.touch()
+    os.utime(archive.path, (0, 0))
+    assert image("a/b:dev", tmp_path) == archive
+    assert time.time() - archive.path.stat().st_mtime < 60
 
 
 def test_a_tag_that_is_the_content_is_not_repeated_in_the_archives_name() -> None:

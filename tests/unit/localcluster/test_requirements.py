@@ -2,13 +2,14 @@
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from localcluster import machine, toolchain
 from localcluster.errors import LocalClusterError
-from localcluster.machine import Requirement, findings, missing, refusal, require
+from localcluster.machine import BUILDING, Requirement, findings, missing, refusal, require
 
 
 def executable(path: Path, script: str) -> None:
@@ -22,6 +23,7 @@ def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(machine, "SEARCH", ())
+    monkeypatch.setattr(machine, "SERVICE_POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return tmp_path
 
@@ -60,8 +62,19 @@ def test_packages_of_missing_programs_are_listed_once_and_in_order(bin_folder: P
 
 def test_without_root_the_refusal_names_the_alternative(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(LocalClusterError, match=r"needs root.*AGENTDEPLOY_KUBECONFIG"):
+    with pytest.raises(LocalClusterError, match="needs root") as caught:
         require(())
+    assert "`make demo KUBECONFIG=FILE` and `make e2e KUBECONFIG=FILE`" in str(caught.value)
+    assert "images here, with buildah as root on Linux" in str(caught.value)
+
+
+def test_without_root_an_image_is_built_elsewhere_and_no_other_cluster_is_recommended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(LocalClusterError, match=r"needs root.*docker build.*podman build") as it:
+        require((), BUILDING)
+    assert "KUBECONFIG" not in str(it.value)
 
 
 def test_on_another_system_the_refusal_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +92,59 @@ def test_missing_packages_are_installed_with_apt_get(bin_folder: Path) -> None:
     executable(bin_folder / "apt-get", f'echo "$@" >> {bin_folder}/calls; {make}')
     require((Requirement("buildah", "buildah"),))
     assert "install --yes --no-install-recommends buildah" in (bin_folder / "calls").read_text()
+
+
+@pytest.fixture
+def policy_seen(bin_folder: Path) -> Path:
+    """What the service policy answered while apt-get ran."""
+    seen, policy = bin_folder / "seen", bin_folder / "policy-rc.d"
+    ask = f"{policy}; echo $? > {seen}; /bin/cp {bin_folder}/apt-get {bin_folder}/buildah"
+    executable(bin_folder / "apt-get", ask)
+    return seen
+
+
+def test_no_service_of_a_new_package_starts_and_the_policy_goes_again(
+    bin_folder: Path, policy_seen: Path
+) -> None:
+    require((Requirement("buildah", "buildah"),))
+    assert policy_seen.read_text() == "101\n"
+    assert not (bin_folder / "policy-rc.d").exists()
+
+
+def test_the_policy_goes_also_after_a_failed_installation(bin_folder: Path) -> None:
+    executable(bin_folder / "apt-get", "exit 100")
+    with pytest.raises(LocalClusterError, match="apt-get update failed"):
+        require((Requirement("buildah", "buildah"),))
+    assert not (bin_folder / "policy-rc.d").exists()
+
+
+def test_a_service_policy_of_the_machines_own_stays(bin_folder: Path, policy_seen: Path) -> None:
+    executable(bin_folder / "policy-rc.d", "exit 104")
+    require((Requirement("buildah", "buildah"),))
+    assert policy_seen.read_text() == "104\n"
+    assert (bin_folder / "policy-rc.d").exists()
+
+
+def test_a_service_policy_that_a_killed_installation_left_goes(
+    bin_folder: Path, policy_seen: Path
+) -> None:
+    (bin_folder / "policy-rc.d").write_text(machine.NO_SERVICES)
+    require((Requirement("buildah", "buildah"),))
+    assert policy_seen.read_text() == "101\n"
+    assert not (bin_folder / "policy-rc.d").exists()
+
+
+def test_programs_of_system_folders_run_also_with_a_users_path(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = bin_folder / "sbin"
+    system.mkdir()
+    executable(system / "nft", "echo it runs")
+    monkeypatch.setattr(machine, "SEARCH", (str(system),))
+    for _ in range(2):
+        require((Requirement("nft", "nftables"),))
+    assert subprocess.check_output(["nft"], text=True) == "it runs\n"
+    assert os.environ["PATH"] == f"{bin_folder}{os.pathsep}{system}"
 
 
 def test_a_package_without_its_program_is_an_error(bin_folder: Path) -> None:
