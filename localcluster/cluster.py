@@ -68,8 +68,9 @@ def up(folder: str | Path = DEFAULT_STATE, *, control_plane_only: bool = False) 
             kind = "control plane" if control_plane_only else "node"
             with step(f"starting a {kind} in {state.path}"):
                 _start(state, control_plane_only=control_plane_only)
+            if not control_plane_only:
+                loading.forget_gone(state)
         if not control_plane_only:
-            loading.forget_gone(state)
             loading.load(state, pause)
             loading.load_kept(state)
     return Cluster(state)
@@ -93,6 +94,7 @@ def down(folder: str | Path = DEFAULT_STATE, *, everything: bool = False) -> Non
     problem = machine.refusal()
     if problem is not None:
         raise LocalClusterError(problem)
+    machine.search_system_folders()
     state = StateFolder.at(folder)
     with locked(state.lock, f"it brings up or takes down {state.path}"):
         namespaces.end(state)

@@ -102,6 +102,13 @@ def locked(path: Path, waiting_for: str) -> Iterator[None]:
         yield
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody, not even after a crash, ever reads a part of it."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Give a folder in the cache (same file system, so results can be renamed into place)."""

@@ -12,7 +12,7 @@ from localcluster.addons.registry import chosen
 from localcluster.any_cluster import loader, registry_name
 from localcluster.api import is_node_ready
 from localcluster.errors import LocalClusterError
-from localcluster.folders import StateFolder
+from localcluster.folders import StateFolder, write_whole
 from localcluster.images import Archive
 
 
@@ -35,6 +35,7 @@ def test_the_end_of_each_log_is_shown_but_never_the_audit_log(tmp_path: Path) ->
     state.logs.mkdir()
     (state.logs / "etcd.log").write_text("one\ntwo\nthree\n")
     (state.logs / "audit.log").write_text("secret\n")
+    (state.logs / "audit-2026-01-02T03-04-05.678.log").write_text("rotated\n")
     text = namespaces.tail(state, lines=2)
     assert text.splitlines()[1:] == ["two", "three"]
 
@@ -44,6 +45,22 @@ def test_images_for_the_next_up_are_remembered_by_name(tmp_path: Path) -> None:
     loading.keep(state, Archive("a/b:dev", "1" * 16))
     loading.keep(state, Archive("a/b:dev", "2" * 16))
     assert json.loads(state.pending_images.read_text()) == {"a/b:dev": "2" * 16}
+
+
+@pytest.mark.parametrize("content", ['{"a/b:dev": "111', "\udcff", "[]"])
+def test_a_cut_list_of_images_is_no_list_and_is_written_anew(tmp_path: Path, content: str) -> None:
+    state = StateFolder.at(tmp_path)
+    state.pending_images.write_bytes(content.encode(errors="surrogateescape"))
+    loading.keep(state, Archive("a/b:dev", "2" * 16))
+    assert json.loads(state.pending_images.read_text()) == {"a/b:dev": "2" * 16}
+
+
+def test_a_list_of_images_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "images.json"
+    write_whole(path, "whole")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "half\udcff")
+    assert path.read_text() == "whole"
 
 
 @pytest.mark.parametrize(
