@@ -31,7 +31,7 @@ USERS = {
 
 @dataclass(frozen=True)
 class ClusterSpec:
-    """What the builders below need to know of a spec."""
+    """What the builders below need to know of a cluster."""
 
     state: StateFolder
     network: Network

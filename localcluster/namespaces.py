@@ -112,7 +112,8 @@ def tail(state: StateFolder, *names: str, lines: int = 5) -> str:
     )
     parts = []
     for path in paths:
-        if path.exists() and path.name != "audit.log":
+        # Also the rotated audit-TIME.log.
+        if path.exists() and not path.name.startswith("audit"):
             text = path.read_text(errors="replace").splitlines()[-lines:]
             parts.append("\n".join([f"--- {path}", *text]))
     return "\n".join(parts)
