@@ -19,6 +19,12 @@ def _openssl(*arguments: str, text: str = "") -> str:
     return done.stdout
 
 
+def is_current(certificate: Path) -> bool:
+    """Tell whether a certificate is there and stays valid for another day."""
+    command = ["openssl", "x509", "-noout", "-checkend", "86400", "-in", str(certificate)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 class Authority:
     """A certificate authority in a folder: ca.crt, ca.key and what it signed."""
 
