@@ -67,7 +67,7 @@ def _run_in(cluster: AnyCluster, options: argparse.Namespace) -> Performance:
         if performance.problem is not None:
             diagnose(cluster)
         if options.keep or options.kubeconfig is not None:
-            invite(cluster, url, leave=_leave(options))
+            invite(cluster, leave=_leave(options))
     return performance
 
 

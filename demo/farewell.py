@@ -11,7 +11,7 @@ LOG_LINES = 40
 CONDITIONS = r'{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}'
 
 
-def invite(cluster: AnyCluster, url: str, *, leave: str) -> None:
+def invite(cluster: AnyCluster, *, leave: str) -> None:
     """Say how to look around, and how to remove it all: by the command `leave`."""
     print(
         f"""
@@ -21,7 +21,8 @@ It stays up. Look around:
   kubectl -n {NAMESPACE} describe agentdeployment {AGENT}
   kubectl -n {NAMESPACE} get events --sort-by=.lastTimestamp
   kubectl -n {OPERATOR_NAMESPACE} logs deployment/{RELEASE}
-  curl -si {url}/v1/chat -H 'content-type: application/json' -d '{{"message": "Hello"}}'
+  kubectl -n gateways port-forward service/envoy 8080:80 &
+  curl -si localhost:8080/v1/chat -H 'content-type: application/json' -d '{{"message": "Hello"}}'
 Remove it: {leave}
 """,
         flush=True,
