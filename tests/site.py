@@ -4,25 +4,20 @@ The API server, the controller manager and the operator's process are real; what
 gateway would say comes from `tests.fakes`.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent_operator.api.v1alpha1 import AgentDeploymentStatus
-from agent_operator.domain.naming import LABEL_NAME
-from tests.api_server import Objects, Refused
+from tests.agents import Agents
+from tests.api_server import Objects
 from tests.audit import AuditLog
-from tests.factories import merged
 from tests.fakes.node import FakeNode
 from tests.fakes.prometheus_server import prometheus_server
 from tests.fakes.session_counters import SessionCounters
 from tests.operator_process import OperatorCommand, OperatorProcess
 
-AGENT = "refunds"
-POLL_SECONDS = 0.1
 # The fastest that the API allows; three passes in a row at the last step promote.
 QUICK_ROLLOUT: Mapping[str, Any] = {
     "steps": [{"weight": 50}],
@@ -34,16 +29,6 @@ QUICK_SETTINGS: Mapping[str, float] = {
     "query_lag_seconds": 1,
     "scrape_interval_seconds": 1,
 }
-OWNED = (
-    "controllerrevisions",
-    "configmaps",
-    "services",
-    "deployments",
-    "horizontalpodautoscalers",
-    "poddisruptionbudgets",
-    "httproutes",
-    "secrets",
-)
 _SPEC: Mapping[str, Any] = {
     "image": "registry.example.com/refunds:1.4.2",
     "model": {
@@ -55,12 +40,6 @@ _SPEC: Mapping[str, Any] = {
 }
 
 
-def prompt(version: str) -> dict[str, Any]:
-    """Return the part of a spec that asks for a prompt version: every version is a revision."""
-    files = {"system.md": f"You decide on refunds, the {version} way.\n"}
-    return {"prompt": {"version": version, "files": files}}
-
-
 @dataclass(frozen=True)
 class Account:
     """Who the operator is: its kubeconfig, with the chart's permissions only, and its user name."""
@@ -69,34 +48,10 @@ class Account:
     user: str
 
 
-@dataclass(frozen=True)
-class Counted:
-    """Sessions that a status says both tracks had until `at` (Unix seconds), by revision."""
-
-    at: float
-    sessions: Mapping[str, int]
-
-    @staticmethod
-    def of(status: AgentDeploymentStatus) -> "Counted | None":
-        """Return the counts of the whole rollout, None before there are any."""
-        at = (status.evidence or {}).get("measuredAt")
-        candidate, stable = status.candidate_revision, status.stable_revision
-        if at is None or candidate is None or stable is None or not status.analysis:
-            return None
-        row = status.analysis[0]
-        sessions = {candidate: row.canary.sessions, stable: row.stable.sessions}
-        return Counted(float(at), sessions) if row.canary.sessions else None
-
-    def since(self, before: "Counted") -> Mapping[str, int]:
-        """Return what was counted after another moment."""
-        return {one: number - before.sessions[one] for one, number in self.sessions.items()}
-
-
 @dataclass
-class Site:
+class Site(Agents):
     """The namespace, its players, and the operators that were started in it."""
 
-    objects: Objects
     node: FakeNode
     counters: SessionCounters
     account: Account
@@ -125,108 +80,6 @@ class Site:
         for operator in self.operators:
             operator.kill()
 
-    def apply(self, spec: Mapping[str, Any] | None = None, *, name: str = AGENT) -> dict[str, Any]:
-        """Apply an AgentDeployment; `spec` is a merge patch on a small one with a quick pace."""
-        manifest = {
-            "apiVersion": "agentdeploy.dev/v1alpha1",
-            "kind": "AgentDeployment",
-            "metadata": {"name": name},
-            "spec": merged(_SPEC, spec or {}),
-        }
-        return self.objects.apply("agentdeployments", manifest)
-
-    def agent(self, name: str = AGENT) -> dict[str, Any]:
-        """Return the AgentDeployment as stored."""
-        return self.objects.found("agentdeployments", name)
-
-    def status(self, name: str = AGENT) -> AgentDeploymentStatus:
-        """Return the status as stored; an empty one counts."""
-        stored = self.agent(name).get("status") or {}
-        status, problems = AgentDeploymentStatus.parse(stored)
-        assert not problems, problems
-        return status
-
-    def condition(self, kind: str, name: str = AGENT) -> tuple[str, str]:
-        """Return status and reason of a condition, empty while there is none."""
-        for condition in self.status(name).conditions:
-            if condition.type == kind:
-                return str(condition.status), condition.reason
-        return "", ""
-
-    def until(
-        self,
-        wanted: Callable[[AgentDeploymentStatus], object],
-        *,
-        within_seconds: float = 30.0,
-        name: str = AGENT,
-    ) -> AgentDeploymentStatus:
-        """Wait until the status is as wanted and return it."""
-        deadline = time.monotonic() + within_seconds
-        while not wanted(status := self.status(name)):
-            assert time.monotonic() < deadline, self._story(status)
-            time.sleep(POLL_SECONDS)
-        return status
-
-    def until_phase(
-        self, phase: str, *, within_seconds: float = 30.0, name: str = AGENT
-    ) -> AgentDeploymentStatus:
-        """Wait until the operator says that phase about the spec as it is now."""
-        return self.until(
-            lambda status: (
-                status.phase == phase
-                and status.observed_generation == self.agent(name)["metadata"]["generation"]
-            ),
-            within_seconds=within_seconds,
-            name=name,
-        )
-
-    def until_counted(self, *, after: float = 0.0) -> Counted:
-        """Wait until a status holds counts of a moment after the given one."""
-        status = self.until(lambda status: (found := Counted.of(status)) and found.at > after)
-        counted = Counted.of(status)
-        assert counted is not None
-        return counted
-
-    def served(self, revisions: Iterable[str], start: float, end: float) -> Mapping[str, int]:
-        """Return the sessions that the pods of revisions really had between two moments."""
-        started = self.counters.started
-        return {one: started(one, end) - started(one, start) for one in revisions}
-
-    def until_true(self, holds: Callable[[], object], *, within_seconds: float = 15.0) -> None:
-        """Wait until anything holds."""
-        deadline = time.monotonic() + within_seconds
-        while not holds():
-            assert time.monotonic() < deadline, self.operator.output[-4000:]
-            time.sleep(POLL_SECONDS)
-
-    def settle(self, spec: Mapping[str, Any] | None = None, *, name: str = AGENT) -> str:
-        """Apply a first revision, wait until it serves, and return it."""
-        self.apply(spec, name=name)
-        stable = self.until_phase("Stable", name=name).stable_revision
-        assert stable is not None
-        return stable
-
-    def roll_out(self, spec: Mapping[str, Any], *, name: str = AGENT) -> str:
-        """Ask for another revision, wait until it gets sessions, and return it."""
-        self.apply(spec, name=name)
-        candidate = self.until(lambda status: _weight(status) > 0, name=name).candidate_revision
-        assert candidate is not None
-        return candidate
-
-    def children(self, name: str = AGENT) -> set[tuple[str, str]]:
-        """Return (resource, name) of everything the operator made for an agent, its Secret too."""
-        return {
-            (resource, child)
-            for resource in OWNED
-            for child in self._names(resource, f"{LABEL_NAME}={name}")
-        }
-
-    def events(self) -> list[tuple[str, str, str]]:
-        """Return type, reason and note of the Events on AgentDeployments, oldest first."""
-        found = [e for e in self.objects.every("events") if _is_about_an_agent(e)]
-        found.sort(key=lambda event: event["eventTime"] or "")
-        return [(each["type"], each["reason"], each["note"]) for each in found]
-
     def writes(self, since: AuditLog | None = None) -> list[str]:
         """Return the operator's writes in this namespace, as the API server counted them."""
         log = since or self.audit
@@ -236,17 +89,16 @@ class Site:
             for each in writes
         ]
 
-    def _names(self, resource: str, selector: str) -> set[str]:
-        try:
-            return self.objects.names(resource, selector)
-        except Refused as refusal:
-            if refusal.code == 404:  # a kind that this cluster does not know
-                return set()
-            raise
+    def served(self, revisions: Iterable[str], start: float, end: float) -> Mapping[str, int]:
+        """Return the sessions that the pods of revisions really had between two moments."""
+        started = self.counters.started
+        return {one: started(one, end) - started(one, start) for one in revisions}
 
-    def _story(self, status: AgentDeploymentStatus) -> str:
-        running = self.operators[-1].output[-4000:] if self.operators else "no operator"
-        return f"still {status.to_manifest()}\n{running}"
+    def story(self) -> str:
+        """Return the last words of the operator, or what ended the fake node."""
+        if self.node.failure is not None:
+            return f"the fake node failed: {self.node.failure!r}"
+        return self.operator.output[-4000:]
 
 
 @dataclass(frozen=True)
@@ -274,14 +126,6 @@ def site(kubeconfig: Path, namespace: str, *, account: Account, audit: AuditLog)
         stack.enter_context(prometheus_server(counters))
         node.start()
         stack.callback(node.stop)
-        place = Site(objects, node, counters, account, audit)
+        place = Site(objects, _SPEC, node, counters, account, audit)
         stack.callback(place.kill_operators)
         yield place
-
-
-def _weight(status: AgentDeploymentStatus) -> int:
-    return status.rollout.weight if status.rollout else 0
-
-
-def _is_about_an_agent(event: Mapping[str, Any]) -> bool:
-    return bool(event["regarding"]["kind"] == "AgentDeployment")

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from localcluster import Cluster
+from tests.agents import prompt
 from tests.factories import GATEWAY_TRAFFIC
 from tests.installation import define, furnished, operator_account
-from tests.site import Account, Furnish, SettledSite, Site, prompt
+from tests.site import Account, Furnish, SettledSite, Site
 
 FROM_IMAGE = {"prompt": {"version": "v1", "files": None, "fromImage": True}}
 ECHO_SECONDS = 1.0

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.agents import AGENT
 from tests.factories import GATEWAY_TRAFFIC
-from tests.site import AGENT, Furnish, Site
+from tests.site import Furnish, Site
 
 pytestmark = pytest.mark.cluster
 
@@ -20,6 +21,7 @@ EDITS: Mapping[str, Mapping[str, Any]] = {
     "agent's service": {"spec": {"selector": {"agentdeploy.dev/revision": "another"}}},
     "policy": {"data": {"policy.json": "{}"}},
     "route": {"spec": {"rules": [_FOREIGN_BACKEND]}},
+    "route without parents": {"spec": {"parentRefs": None}},
 }
 REVISION_KINDS = (
     *("controllerrevisions", "configmaps", "services", "deployments"),
@@ -56,7 +58,7 @@ WRITTEN = tuple(name for name in ALL if name != "keys")
 def child(request: pytest.FixtureRequest, agent: Site) -> tuple[str, str]:
     stable = agent.status().stable_revision
     assert stable is not None
-    return _children(stable)[request.param]
+    return _children(stable)[request.param.removesuffix(" without parents")]
 
 
 def _content(obj: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
+from tests.agents import prompt
 from tests.audit import AuditLog
 from tests.factories import GATEWAY_TRAFFIC, merged
-from tests.site import Site, prompt
+from tests.site import Site
 
 pytestmark = pytest.mark.cluster
 

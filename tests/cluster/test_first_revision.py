@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.agents import AGENT
 from tests.factories import GATEWAY_TRAFFIC
-from tests.site import AGENT, Site
+from tests.site import Site
 
 pytestmark = pytest.mark.cluster
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from agent_operator.api.v1alpha1 import AgentDeploymentStatus
+from tests.agents import AGENT, prompt
 from tests.factories import GATEWAY_TRAFFIC, merged
-from tests.site import AGENT, QUICK_ROLLOUT, Furnish, Site, prompt
+from tests.site import QUICK_ROLLOUT, Furnish, Site
 
 pytestmark = pytest.mark.cluster
 

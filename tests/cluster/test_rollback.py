@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.agents import AGENT, prompt
 from tests.factories import GATEWAY_TRAFFIC, merged
-from tests.site import AGENT, Furnish, Site, prompt
+from tests.site import Furnish, Site
 
 pytestmark = pytest.mark.cluster
 
@@ -28,6 +29,7 @@ def rollback(furnish: Furnish) -> Iterator[Rollback]:
         stable = place.settle(GATEWAY_TRAFFIC)
         candidate = place.roll_out(BAD)
         place.until_phase("RolledBack")
+        place.until_true(lambda: place.objects.names("deployments") == {f"{AGENT}-{stable}"})
         yield Rollback(place, stable, candidate)
 
 

@@ -5,12 +5,14 @@ Deployments, ReplicaSets and pods are real; only the kubelet's and the gateway's
 
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 from agent_operator.domain.naming import LABEL_NAME, LABEL_REVISION
 from tests.api_server import Objects, Refused
 
+Split = dict[str, int]  # percent by backend; those without sessions are left out
 LOOK_SECONDS = 0.1
 CONTROLLER = "example.com/gateway"
 
@@ -35,18 +37,20 @@ class FakeNode:
     """Makes the pods of one namespace Ready and answers its routes, in a thread of its own.
 
     `failing_prompts`: prompt versions whose pods never get Ready. `accepts_routes`: what the
-    gateway says; None: nothing at all.
+    gateway says; None: nothing at all. `splits`: how each route's last rule splits sessions over
+    its backends, one entry per change.
     """
 
     def __init__(self, objects: Objects) -> None:
         self.failing_prompts: set[str] = set()
         self.accepts_routes: bool | None = True
+        self.failure: BaseException | None = None
+        self.splits: dict[str, list[Split]] = defaultdict(list)
         self._objects = objects
         self._pods: dict[str, Pod] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="node", daemon=True)
-        self._failure: BaseException | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -56,8 +60,8 @@ class FakeNode:
         """End; what went wrong in the thread is raised here."""
         self._stopped.set()
         self._thread.join()
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     def pods(self) -> list[Pod]:
         """Return all pods that ever became Ready."""
@@ -69,7 +73,7 @@ class FakeNode:
             while not self._stopped.wait(LOOK_SECONDS):
                 self._look()
         except BaseException as failure:
-            self._failure = failure
+            self.failure = failure
 
     def _look(self) -> None:
         pods = {pod["metadata"]["name"]: pod for pod in self._objects.every("pods")}
@@ -81,6 +85,7 @@ class FakeNode:
             if name not in self._pods and _prompt_version(pod) not in self.failing_prompts:
                 self._make_ready(pod)
         for route in self._routes():
+            self._remember(route)
             self._answer(route)
 
     def _make_ready(self, pod: dict[str, Any]) -> None:
@@ -104,6 +109,14 @@ class FakeNode:
                 return []
             raise
 
+    def _remember(self, route: dict[str, Any]) -> None:
+        known = self.splits[route["metadata"]["name"]]
+        rules = route["spec"].get("rules", ())
+        backends = [each for rule in rules[-1:] for each in rule.get("backendRefs", ())]
+        split = {each["name"]: each["weight"] for each in backends if each["weight"]}
+        if known[-1:] != [split]:
+            known.append(split)
+
     def _answer(self, route: dict[str, Any]) -> None:
         generation = route["metadata"]["generation"]
         verdict = "True" if self.accepts_routes else "False"
@@ -120,7 +133,7 @@ class FakeNode:
         ]
         parents = [
             {"parentRef": parent, "controllerName": CONTROLLER, "conditions": conditions}
-            for parent in route["spec"]["parentRefs"]
+            for parent in route["spec"].get("parentRefs", ())
         ]
         if (route.get("status") or {}).get("parents") != parents:
             self._patched("httproutes", route["metadata"]["name"], {"status": {"parents": parents}})
