@@ -32,9 +32,9 @@ def install(cluster: AnyCluster, *wanted: str) -> None:
         definitions.result()
         texts = [_manifest(cluster, addon, names[addon.name]) for addon in addons]
         applied = apply(cluster, documents("---\n".join(texts)))
-        waits = [pool.submit(_wait, cluster, *wait) for wait in _waits(applied)]
-        for wait in waits:
-            wait.result()
+        running = [pool.submit(_wait, cluster, *wait) for wait in waits(applied)]
+        for each in running:
+            each.result()
 
 
 def _define(cluster: AnyCluster, addons: list[Addon]) -> None:
@@ -49,11 +49,11 @@ def _define(cluster: AnyCluster, addons: list[Addon]) -> None:
 def _manifest(cluster: AnyCluster, addon: Addon, image: str) -> str:
     values = {"IMAGE": image}
     if addon.name == "metrics-adapter":
-        values |= _adapter_certificate(cluster)
+        values |= adapter_certificate(cluster)
     return Template(addon.manifest).safe_substitute(values)
 
 
-def _adapter_certificate(cluster: AnyCluster) -> dict[str, str]:
+def adapter_certificate(cluster: AnyCluster) -> dict[str, str]:
     """Return the adapter's certificate, key and authority; made again before they expire.
 
     The adapter reads them once: SERIAL, in its pods' template, starts new pods for new ones.
@@ -70,15 +70,15 @@ def _adapter_certificate(cluster: AnyCluster) -> dict[str, str]:
     return {**encoded, "SERIAL": hashlib.sha256(encoded["CERTIFICATE"].encode()).hexdigest()}
 
 
-def _waits(applied: list[Manifest]) -> list[tuple[str, ...]]:
+def waits(applied: list[Manifest]) -> list[tuple[str, ...]]:
     """List what `kubectl wait` has to see of what was applied."""
     kinds = {each["kind"] for each in applied}
-    waits = {
+    possible = {
         "Deployment": ("Available", "deployment", "-A", "-l", PART),
         "Gateway": ("Programmed", "gateway/public", "-n", "gateways"),
         "APIService": ("Available", "apiservice", "-l", PART),
     }
-    return [wait for kind, wait in waits.items() if kind in kinds]
+    return [wait for kind, wait in possible.items() if kind in kinds]
 
 
 def _wait(cluster: AnyCluster, condition: str, *what: str) -> None:
