@@ -90,6 +90,7 @@ def build_runtime(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Runtime
         store,
         open_sessions=open_sessions,
         stand_in=InProcessStore(idle_seconds=settings.agent.session_idle_seconds),
+        idle_seconds=settings.agent.session_idle_seconds,
     )
     judge = Judge(
         metrics,

@@ -1,6 +1,7 @@
 """What every session store must do, asked of each of them; Redis is a real one."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +14,7 @@ from agent_runtime.sessions.ids import SessionKeys
 from agent_runtime.sessions.memory import InProcessStore
 from agent_runtime.sessions.redis_store import RedisStore
 from agent_runtime.sessions.store import MAX_TURNS, Finished, SessionStore, Tally
+from tests.fakes.clock import VirtualClock
 from tests.fakes.redis_server import RedisServer
 
 NOTHING: frozenset[str] = frozenset()
@@ -91,6 +93,39 @@ async def test_the_first_request_and_each_signal_are_new_once_per_revision(
     ]
 
 
+async def test_a_session_whose_record_was_lost_is_remembered_but_judged_on_no_revision(
+    store: SessionStore, key: str
+) -> None:
+    bad = frozenset({"error"})
+    turn = Turn("q", "a")
+
+    tallies = [
+        await store.finish(key, Finished("r1", bad, turn, begins=False)),
+        await store.finish(key, Finished("r1", bad, turn, begins=True)),
+        await store.finish(key, Finished("r2", bad, turn, begins=False)),
+    ]
+
+    assert tallies == [
+        Tally(first=False, new_signals=NOTHING, requests=1),
+        Tally(first=False, new_signals=NOTHING, requests=2),
+        Tally(first=False, new_signals=NOTHING, requests=1),
+    ]
+    assert await store.history(key) == [turn] * 3
+
+
+async def test_a_session_that_has_a_record_is_judged_whatever_a_missing_one_would_mean(
+    store: SessionStore, key: str
+) -> None:
+    bad = frozenset({"error"})
+    await store.finish(key, Finished("r1", NOTHING))
+
+    same = await store.finish(key, Finished("r1", bad, begins=False))
+    other = await store.finish(key, Finished("r2", bad, begins=False))
+
+    assert same == Tally(first=False, new_signals=bad, requests=2)
+    assert other == Tally(first=True, new_signals=bad, requests=1)
+
+
 async def test_concurrent_requests_count_each_thing_once(store: SessionStore, key: str) -> None:
     finished = Finished("r1", frozenset({"latency"}), Turn("q", "a"))
 
@@ -144,6 +179,19 @@ class TestInProcess:
 
         assert kept == ["a", "c"]
 
+    async def test_it_is_complete_an_idle_time_after_it_last_lost_something(self) -> None:
+        clock = VirtualClock()
+        store = InProcessStore(idle_seconds=10, max_sessions=1, now=clock.now)
+        complete = []
+        for clock.time in (9, 10):
+            complete.append(await store.is_complete())
+        await store.finish("a", Finished("r1", NOTHING))
+        await store.finish("b", Finished("r1", NOTHING))
+        for clock.time in (19, 20):
+            complete.append(await store.is_complete())
+
+        assert complete == [False, True, False, True]
+
 
 class TestRedis:
     """What only Redis can be asked."""
@@ -180,6 +228,22 @@ class TestRedis:
 
         assert len(keys) == 2
         assert all(IDLE_SECONDS - 5 <= life <= IDLE_SECONDS for life in lives)
+
+    async def test_it_is_complete_once_its_mark_is_as_old_as_the_idle_time(
+        self, redis_server: RedisServer
+    ) -> None:
+        mark = "agentdeploy:support/marked:complete-since"
+        store = redis_store(redis_server, agent="support/marked")
+        complete = [await store.is_complete()]
+        async with Redis.from_url(redis_server.url) as redis:
+            for age in (IDLE_SECONDS - 5, IDLE_SECONDS):
+                await redis.set(mark, int(time.time()) - age)
+                complete.append(await store.is_complete())
+            await redis.delete(mark)
+        complete.append(await store.is_complete())
+        await store.close()
+
+        assert complete == [False, False, True, False]
 
     async def test_a_record_of_an_unknown_schema_starts_afresh_with_a_warning(
         self, redis_server: RedisServer, key: str

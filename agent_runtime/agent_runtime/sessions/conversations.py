@@ -35,12 +35,14 @@ class Conversations:
         *,
         open_sessions: OpenSessions,
         stand_in: InProcessStore,
+        idle_seconds: float,
     ) -> None:
         self._keys = keys
         self._store = store
         self._open = open_sessions
         # Only for tallies: a history that exists on one pod alone would confuse more than none.
         self._stand_in = stand_in
+        self._idle_seconds = idle_seconds
 
     def identify(self, session_id: str | None, *, has_pin: bool) -> Conversation:
         """Continue the session whose id we signed; anything else starts a new one.
@@ -65,15 +67,31 @@ class Conversations:
     async def finish(self, conversation: Conversation, finished: Finished) -> Tally:
         """Write down a finished request; without the store, tally it on this pod alone.
 
-        A session that came with an id counts as begun then: it most likely was, elsewhere.
+        Around an outage or a loss of the store a session is counted at most once, and no signal of
+        it unless its start was counted here too (docs/decisions/0007-counts-around-an-outage.md).
         """
         key = conversation.id.key
         try:
-            return await self._store.finish(key, finished)
+            begins = await self._may_begin(conversation)
+            tally = await self._store.finish(key, replace(finished, begins=begins))
         except StoreUnavailableError as error:
             self._warn(conversation, error)
-        tally = await self._stand_in.finish(key, replace(finished, turn=None))
-        return replace(tally, first=tally.first and conversation.is_new)
+            alone = replace(finished, turn=None, begins=conversation.is_new)
+            return await self._stand_in.finish(key, alone)
+        # The store has a record now; in the next outage this one would be out of date.
+        await self._stand_in.end(key)
+        return tally
+
+    async def _may_begin(self, conversation: Conversation) -> bool:
+        """Tell whether a missing record means a session that is new or was idle for too long.
+
+        A young id without a record is a session that was begun, and counted, in an outage, or that
+        was ended or lost; so may be an old one while the store is not complete.
+        """
+        if conversation.is_new:
+            return True
+        is_old = self._keys.age_seconds(conversation.id) >= self._idle_seconds
+        return is_old and await self._store.is_complete()
 
     def abandon(self, conversation: Conversation) -> None:
         """Close a session that nobody can continue: the client left before it learned the id."""

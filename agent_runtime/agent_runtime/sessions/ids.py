@@ -1,6 +1,7 @@
-"""Session ids that only this agent can issue: kind, 128 random bits and an HMAC over both.
+"""Session ids that only this agent can issue: kind, time of issue, 128 random bits and an HMAC.
 
-The kind says whether the conversation began with a pin. Kept in the id, it survives a lost store.
+The kind says whether the conversation began with a pin, the time whether a missing record may have
+expired. Kept in the id, both survive a lost store.
 """
 
 import base64
@@ -8,6 +9,8 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +21,10 @@ from agent_runtime.errors import InvalidContentError
 MIN_KEY_CHARACTERS = 32
 MAX_KEYS_BYTES = 64 * 1024
 MAX_ID_CHARACTERS = 64
+_TIME_BYTES = 4
 _RANDOM_BYTES = 16
 _MAC_BYTES = 16
-_FORMAT = re.compile(r"([sp][A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{22})")
+_FORMAT = re.compile(r"([sp][A-Za-z0-9_-]{27})\.([A-Za-z0-9_-]{22})")
 _CONTEXT = b"agentdeploy session v1:"
 
 log = structlog.get_logger(__name__)
@@ -38,16 +42,23 @@ class SessionId:
         """Whether the conversation's very first request chose its revision."""
         return self.key.startswith("p")
 
+    @property
+    def issued(self) -> int:
+        """Unix time at which the id was issued."""
+        return int.from_bytes(base64.urlsafe_b64decode(f"{self.key[1:]}=")[:_TIME_BYTES])
+
 
 class SessionKeys:
     """Signs with the first key and accepts all, so that keys can be rotated."""
 
-    def __init__(self, keys: list[str]) -> None:
+    def __init__(self, keys: list[str], *, now: Callable[[], float] = time.time) -> None:
         self._keys = [key.encode() for key in keys]
+        self._now = now
 
     def issue(self, *, pinned: bool) -> SessionId:
         """Return an id that was never issued before."""
-        key = ("p" if pinned else "s") + _base64url(secrets.token_bytes(_RANDOM_BYTES))
+        issued = int(self._now()).to_bytes(_TIME_BYTES)
+        key = ("p" if pinned else "s") + _base64url(issued + secrets.token_bytes(_RANDOM_BYTES))
         return SessionId(key, f"{key}.{_signature(self._keys[0], key)}")
 
     def verified(self, text: str) -> SessionId | None:
@@ -59,6 +70,10 @@ class SessionKeys:
         # All keys are tried and compared in constant time: the time taken must not tell.
         matches = [hmac.compare_digest(given, _signature(signer, key)) for signer in self._keys]
         return SessionId(key, text) if any(matches) else None
+
+    def age_seconds(self, session_id: SessionId) -> float:
+        """Return how long ago the id was issued."""
+        return self._now() - session_id.issued
 
 
 def load_session_keys(path: Path | None) -> SessionKeys:

@@ -13,6 +13,7 @@ MAX_SESSIONS = 100_000
 
 @dataclass(slots=True)
 class _Session:
+    is_judged: bool
     expires: float = 0.0
     turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=MAX_TURNS))
     requests: dict[str, int] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class InProcessStore:
         self._idle_seconds = idle_seconds
         self._max_sessions = max_sessions
         self._now = now
+        self._complete_since = now()
         # Ordered by last use, so expired sessions are always at the front.
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
@@ -44,19 +46,26 @@ class InProcessStore:
     async def finish(self, key: str, finished: Finished) -> Tally:
         """Write down a finished request; atomic, because nothing here awaits."""
         self._forget_idle()
-        session = self._sessions.setdefault(key, _Session())
+        session = self._sessions.setdefault(key, _Session(is_judged=finished.begins))
         session.expires = self._now() + self._idle_seconds
         self._sessions.move_to_end(key)
         if len(self._sessions) > self._max_sessions:
             self._sessions.popitem(last=False)
+            self._complete_since = self._now()
         if finished.turn:
             session.turns.append(finished.turn)
         requests = session.requests.get(finished.revision, 0) + 1
         session.requests[finished.revision] = requests
+        if not session.is_judged:
+            return Tally(first=False, new_signals=frozenset(), requests=requests)
         known = session.signals.setdefault(finished.revision, set())
         new = finished.signals - known
         known |= new
         return Tally(requests == 1, new, requests)
+
+    async def is_complete(self) -> bool:
+        """Tell whether nothing within the idle time was lost to a start or to lack of room."""
+        return self._now() - self._complete_since >= self._idle_seconds
 
     async def end(self, key: str) -> bool:
         """Forget the session; False if it was not known."""

@@ -1,11 +1,13 @@
 """Sessions in Redis, shared by all pods of an agent and kept across revisions.
 
-A session is a hash (schema version, requests and signals per revision) and a list of turns, both in
-one hash slot; one script changes them, so concurrent requests of one session count each thing once.
+A session is a hash (schema version, requests and signals per revision, whether it is judged) and a
+list of turns, both in one hash slot; one script changes them, so concurrent requests of one session
+count each thing once. One more key per agent says since when no session was lost.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,18 +24,23 @@ from agent_runtime.sessions.store import MAX_TURNS, Finished, Tally
 SCHEMA_VERSION = "1"
 TIMEOUT_SECONDS = 1.0
 
-# KEYS session hash, turns; ARGV version, idle seconds, revision, turn or "", turns kept, signals...
+# KEYS session hash, turns; ARGV version, idle seconds, revision, turn or "", turns kept, whether a
+# missing record means a new session (1, 0), signals...; gives requests, judged (1, 0), new signals.
 _FINISH = """
 local session, turns = KEYS[1], KEYS[2]
 local version = redis.call('HGET', session, 'version')
 if version ~= ARGV[1] then
   redis.call('DEL', session, turns)
   redis.call('HSET', session, 'version', ARGV[1])
+  if not version and ARGV[6] == '0' then
+    redis.call('HSET', session, 'unjudged', 1)
+  end
 end
-local new = {redis.call('HINCRBY', session, 'requests:' .. ARGV[3], 1)}
-for i = 6, #ARGV do
+local judged = 1 - redis.call('HEXISTS', session, 'unjudged')
+local changed = {redis.call('HINCRBY', session, 'requests:' .. ARGV[3], 1), judged}
+for i = 7, judged == 1 and #ARGV or 0 do
   if redis.call('HSETNX', session, 'bad:' .. ARGV[3] .. ':' .. ARGV[i], 1) == 1 then
-    new[#new + 1] = ARGV[i]
+    changed[#changed + 1] = ARGV[i]
   end
 end
 if ARGV[4] ~= '' then
@@ -42,7 +49,7 @@ if ARGV[4] ~= '' then
 end
 redis.call('EXPIRE', session, ARGV[2])
 redis.call('EXPIRE', turns, ARGV[2])
-return new
+return changed
 """
 
 log = structlog.get_logger(__name__)
@@ -84,10 +91,21 @@ class RedisStore:
         stored = json.dumps([turn.question, turn.answer]) if turn else ""
         fixed = (SCHEMA_VERSION, self._idle_seconds, finished.revision, stored, MAX_TURNS)
         async with _reached():
-            requests, *new = await self._finish(
-                keys=self._keys(key), args=[*fixed, *sorted(finished.signals)]
+            requests, judged, *new = await self._finish(
+                keys=self._keys(key),
+                args=[*fixed, int(finished.begins), *sorted(finished.signals)],
             )
-        return Tally(requests == 1, frozenset(new), int(requests))
+        return Tally(bool(judged) and requests == 1, frozenset(new), int(requests))
+
+    async def is_complete(self) -> bool:
+        """Tell whether Redis has kept a mark for the idle time; it goes when all else is lost."""
+        now = int(time.time())
+        mark = f"agentdeploy:{self._agent}:complete-since"
+        async with _reached(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(mark, now, nx=True)
+            pipe.get(mark)
+            _, since = await pipe.execute()
+        return since is not None and now - int(since) >= self._idle_seconds
 
     async def end(self, key: str) -> bool:
         """Forget the session; False if it was not known."""

@@ -2,6 +2,8 @@
 
 - Sessions are counted per (session, revision): started when their first request there is finished,
   well or badly; bad once per signal, at the first bad request, whichever turn that is.
+- A session that goes on without a record, because the store was away or lost it, is counted neither
+  again as started nor as bad; its requests are.
 - Requests are counted up to the first 20 of a session, so that an endless one weighs no more than
   others; with unit `Request` each one stands for itself and all are counted.
 - The fallback model answered: outcome degraded, bad for `fallback`. The static text answered:

@@ -1,24 +1,44 @@
 """The contract with the operator: which request moves which counter, and by how much."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from llmock.pytest_plugin import LLMock
+from redis.asyncio import Redis
 
 from agent_runtime.policy import Policy
 from agent_runtime.runtime import build_runtime
+from agent_runtime.sessions.ids import SessionKeys
 from agent_runtime.settings import Settings
 from agent_runtime.telemetry.judging import Ending, bad_signals
 from agent_runtime.telemetry.metrics import Outcome, Signal
 from tests.fakes.agent import RunningAgent, running, serving
 from tests.fakes.clock import VirtualClock
+from tests.fakes.redis_server import RedisServer
 
 NOBODY_LISTENS = "redis://127.0.0.1:1"
 PIN = {"x-agent-revision": "local"}
+SESSION_KEY = "k" * 32
 SettingsFactory = Callable[..., Settings]
+
+
+@pytest.fixture
+def session_keys(tmp_path: Path) -> str:
+    keys = tmp_path / "keys"
+    keys.write_text(SESSION_KEY)
+    return str(keys)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that the test starts and stops itself."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.stop()
 
 
 async def test_every_series_of_the_contract_is_0_from_the_start(agent: RunningAgent) -> None:
@@ -119,11 +139,9 @@ async def test_a_session_is_bad_once_per_signal_whichever_turn_was_first(
 
 
 async def test_a_session_is_counted_once_on_every_revision_it_meets(
-    settings: SettingsFactory, llmock: LLMock, redis_url: str, tmp_path: Path
+    settings: SettingsFactory, llmock: LLMock, redis_url: str, session_keys: str
 ) -> None:
-    keys = tmp_path / "keys"
-    keys.write_text("k" * 32)
-    shared = {"REDIS_URL": redis_url, "SESSION_KEYS_FILE": str(keys)}
+    shared = {"REDIS_URL": redis_url, "SESSION_KEYS_FILE": session_keys}
     stable_settings = settings(AGENT_REVISION="1f0c", **shared)
     canary_settings = settings(AGENT_REVISION="9ab2", **shared)
     async with (
@@ -242,26 +260,60 @@ async def test_with_unit_request_every_request_stands_for_itself(
     assert (await agent.judged())["requests ok"] == 25
 
 
-async def test_a_session_that_came_back_after_its_end_is_another_one(
-    agent: RunningAgent,
+async def test_a_session_that_goes_on_after_its_end_is_not_counted_again(
+    agent: RunningAgent, llmock: LLMock
 ) -> None:
     session_id = str((await agent.chat())["session_id"])
     await agent.http.post(f"/v1/sessions/{session_id}/end")
+    llmock.fail(400)
     await agent.chat("again", session_id)
 
-    assert (await agent.judged())["sessions_started"] == 2
+    assert await agent.judged() == {
+        "sessions_started": 1,
+        "requests ok": 1,
+        "requests degraded": 1,
+        "requests_bad fallback": 1,
+    }
 
 
-async def test_concurrent_first_requests_of_a_session_start_it_once(
-    settings: SettingsFactory, redis_url: str
+def id_of_yesterday() -> str:
+    day_seconds = 24 * 3600
+    keys = SessionKeys([SESSION_KEY], now=lambda: time.time() - day_seconds)
+    return keys.issue(pinned=False).text
+
+
+async def test_concurrent_requests_of_a_session_that_comes_back_after_a_day_start_it_once(
+    settings: SettingsFactory, llmock: LLMock, redis_server: RedisServer, session_keys: str
 ) -> None:
-    async with running(build_runtime(settings(REDIS_URL=redis_url))) as agent:
-        session_id = str((await agent.chat())["session_id"])
-        await agent.http.post(f"/v1/sessions/{session_id}/end")
-
+    llmock.fail(400, times=None, model="gpt-4o-2024-08-06")
+    # The mark of a store that has lost nothing for long.
+    async with Redis.from_url(redis_server.url) as redis:
+        await redis.set("agentdeploy:/agent:complete-since", 1)
+    loaded = settings(REDIS_URL=redis_server.url, SESSION_KEYS_FILE=session_keys)
+    session_id = id_of_yesterday()
+    async with running(build_runtime(loaded)) as agent:
         await asyncio.gather(*(agent.chat("again", session_id) for _ in range(10)))
 
-        assert await agent.judged() == {"sessions_started": 2, "requests ok": 11}
+        assert await agent.judged() == {
+            "sessions_started": 1,
+            "sessions_bad fallback": 1,
+            "requests degraded": 10,
+            "requests_bad fallback": 10,
+        }
+
+
+@pytest.mark.parametrize("store", ["in process", "redis"])
+async def test_a_session_of_yesterday_is_not_counted_by_a_store_that_has_just_begun(
+    settings: SettingsFactory, own_redis: RedisServer, session_keys: str, store: str
+) -> None:
+    """It may have been in use until a minute ago, and counted."""
+    own_redis.start()
+    url = own_redis.url if store == "redis" else ""
+    loaded = settings(REDIS_URL=url, SESSION_KEYS_FILE=session_keys)
+    async with running(build_runtime(loaded)) as agent:
+        await agent.chat("again", id_of_yesterday())
+
+        assert await agent.judged() == {"requests ok": 1}
 
 
 async def test_an_open_session_is_counted_until_it_ends(agent: RunningAgent) -> None:
@@ -320,15 +372,56 @@ async def test_without_the_store_a_pod_still_counts_each_session_once(
         }
 
 
-async def test_without_the_store_a_session_that_began_elsewhere_is_not_started_again(
-    settings: SettingsFactory, tmp_path: Path
+async def test_without_the_store_a_session_that_began_elsewhere_is_not_judged_here(
+    settings: SettingsFactory, llmock: LLMock, session_keys: str
 ) -> None:
-    keys = tmp_path / "keys"
-    keys.write_text("k" * 32)
-    loaded = settings(REDIS_URL=NOBODY_LISTENS, SESSION_KEYS_FILE=str(keys))
+    loaded = settings(REDIS_URL=NOBODY_LISTENS, SESSION_KEYS_FILE=session_keys)
     async with serving(build_runtime(loaded)) as one, serving(build_runtime(loaded)) as other:
         session_id = str((await one.chat())["session_id"])
+        llmock.fail(400)
         await other.chat("again", session_id)
 
         assert await one.judged() == {"sessions_started": 1, "requests ok": 1}
-        assert await other.judged() == {"requests ok": 1}
+        assert await other.judged() == {"requests degraded": 1, "requests_bad fallback": 1}
+
+
+async def test_a_session_that_began_in_an_outage_is_counted_once_however_it_goes_on(
+    settings: SettingsFactory, llmock: LLMock, own_redis: RedisServer, session_keys: str
+) -> None:
+    llmock.fail(400, times=None, model="gpt-4o-2024-08-06")
+    loaded = settings(REDIS_URL=own_redis.url, SESSION_KEYS_FILE=session_keys)
+    async with serving(build_runtime(loaded)) as one, serving(build_runtime(loaded)) as other:
+        session_id = str((await one.chat())["session_id"])
+        own_redis.start()
+        await one.chat("again", session_id)
+        await other.chat("again", session_id)
+        own_redis.stop()
+        await one.chat("again", session_id)
+
+        sessions = {"sessions_started": 1, "sessions_bad fallback": 1}
+        assert await one.judged() == sessions | {"requests degraded": 3, "requests_bad fallback": 3}
+        assert await other.judged() == {"requests degraded": 1, "requests_bad fallback": 1}
+
+
+async def test_a_session_that_was_bad_is_not_bad_again_in_an_outage_nor_after_a_loss(
+    settings: SettingsFactory, llmock: LLMock, own_redis: RedisServer
+) -> None:
+    llmock.fail(400, times=None, model="gpt-4o-2024-08-06")
+    own_redis.start()
+    async with running(build_runtime(settings(REDIS_URL=own_redis.url))) as agent:
+        session_id = str((await agent.chat())["session_id"])
+        own_redis.stop()
+        await agent.chat("in the outage", session_id)
+        own_redis.start()  # it kept nothing
+        await agent.chat("after the loss", session_id)
+        await agent.chat("later", session_id)
+        sessions_before_another = await agent.judged()
+        await agent.chat()
+
+        assert sessions_before_another == {
+            "sessions_started": 1,
+            "sessions_bad fallback": 1,
+            "requests degraded": 4,
+            "requests_bad fallback": 4,
+        }
+        assert (await agent.judged())["sessions_started"] == 2

@@ -27,6 +27,16 @@ def test_an_id_tells_whether_its_conversation_is_pinned(pinned: bool) -> None:
     assert known.pinned is pinned
 
 
+def test_an_id_tells_its_age_to_whoever_has_the_key() -> None:
+    issued = SessionKeys([NEW_KEY], now=lambda: 1_900_000_000).issue(pinned=True)
+    later = SessionKeys([NEW_KEY], now=lambda: 1_900_000_060)
+
+    known = later.verified(issued.text)
+
+    assert known is not None
+    assert later.age_seconds(known) == 60
+
+
 def test_changing_any_character_makes_an_id_foreign() -> None:
     keys = SessionKeys([NEW_KEY])
     text = keys.issue(pinned=False).text
@@ -39,7 +49,7 @@ def test_changing_any_character_makes_an_id_foreign() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "s" * 46, "sé.x", "s" + "A" * 22 + "." + "A" * 22 + "\n"]
+    "text", ["", "1", "s" * 46, "sé.x", "s" + "A" * 27 + "." + "A" * 22 + "\n"]
 )
 def test_a_made_up_id_is_foreign(text: str) -> None:
     assert SessionKeys([NEW_KEY]).verified(text) is None
