@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457); they never repeat what the client sent."""
+"""Errors as problem documents (RFC 9457); they repeat at most a few keys of what the client sent."""
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -10,6 +10,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from agent_runtime.web.schema import MAX_REPORTED_ERRORS
+
+MAX_KEY_CHARACTERS = 64
 
 
 def problem(
@@ -45,6 +49,12 @@ def _invalid_body(errors: Sequence[dict[str, Any]]) -> JSONResponse:
     if any(error["type"] == "json_invalid" for error in errors):
         return problem(400, "the body is not JSON")
     fields = [
-        {"field": ".".join(map(str, error["loc"])), "reason": error["msg"]} for error in errors
+        {"field": _field(error["loc"]), "reason": error["msg"]}
+        for error in errors[:MAX_REPORTED_ERRORS]
     ]
     return problem(422, "the body does not have the expected form", errors=fields)
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """Join a path of keys, each cut: an unknown key is the client's own text."""
+    return ".".join(str(key)[:MAX_KEY_CHARACTERS] for key in location)

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from llmock.pytest_plugin import LLMock
+from pydantic import ValidationError
 
 from agent_runtime.runtime import build_runtime
 from agent_runtime.settings import Settings
+from agent_runtime.web.schema import MAX_REPORTED_ERRORS, ChatRequest
 from tests.fakes.agent import RunningAgent, running, serving
 
 JSON = {"content-type": "application/json"}
@@ -25,6 +27,35 @@ async def test_a_problem_names_field_and_reason_but_never_the_value(agent: Runni
     )
     assert [error["field"] for error in problem["errors"]] == ["body.message", "body.colour"]
     assert "secret-red" not in answer.text
+
+
+async def test_a_problem_names_few_fields_and_no_long_one(agent: RunningAgent) -> None:
+    keys = {f"{number}{'k' * 100}": 1 for number in range(2000)}
+
+    answer = await agent.http.post("/v1/chat", json={"message": ""} | keys)
+
+    fields = [error["field"] for error in answer.json()["errors"]]
+    assert answer.status_code == 422
+    assert fields[:2] == ["body.message", f"body.0{'k' * 63}"]
+    assert len(fields) == 10
+
+
+async def test_a_body_of_30_000_unknown_keys_costs_hardly_more_than_reading_it() -> None:
+    body = {"message": "x"} | {f"k{number}": 1 for number in range(30_000)}
+
+    with pytest.raises(ValidationError) as caught:
+        ChatRequest.model_validate(body)
+
+    assert caught.value.error_count() <= MAX_REPORTED_ERRORS
+
+
+@pytest.mark.parametrize("key", ["\\ud800", "\\u0000", "a\\nb"])
+async def test_a_key_that_no_text_can_hold_is_422(agent: RunningAgent, key: str) -> None:
+    content = f'{{"message": "x", "{key}": 1}}'.encode()
+
+    answer = await agent.http.post("/v1/chat", content=content, headers=JSON)
+
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize(
