@@ -4,13 +4,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openai import AsyncOpenAI
+from openai import APIConnectionError, AsyncOpenAI
 
+from agent_runtime.agent.bounded_client import BoundedClient
 from agent_runtime.errors import UnusableAnswerError
 from agent_runtime.settings import ModelConfig
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
+
+# In UTF-8; a session keeps it, turn by turn.
+MAX_ANSWER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +39,22 @@ class ChatModel:
         self, messages: "list[ChatCompletionMessageParam]", *, timeout_seconds: float
     ) -> Completion:
         """Ask once; raise openai errors, TimeoutError when the whole call took too long, or
-        UnusableAnswerError for an answer without text.
+        UnusableAnswerError for an answer without text or of a size that is none.
         """
         # The SDK's timeout starts anew with every chunk read; this one bounds the whole call.
         async with asyncio.timeout(timeout_seconds):
-            response = await self._client.chat.completions.create(
-                model=self.name,
-                messages=messages,
-                temperature=self._temperature,
-                max_completion_tokens=self._max_tokens,
-                timeout=timeout_seconds,
-            )
+            try:
+                response = await self._client.chat.completions.create(
+                    model=self.name,
+                    messages=messages,
+                    temperature=self._temperature,
+                    max_completion_tokens=self._max_tokens,
+                    timeout=timeout_seconds,
+                )
+            except APIConnectionError as error:
+                if isinstance(error.__cause__, UnusableAnswerError):
+                    raise error.__cause__ from None  # the SDK takes it for a broken connection
+                raise
         return _completion(response)
 
     async def close(self) -> None:
@@ -57,12 +66,21 @@ def _completion(response: "ChatCompletion") -> Completion:
     text = response.choices[0].message.content if response.choices else None
     if not text:
         raise UnusableAnswerError("the provider answered without text")
+    if _bytes(text) > MAX_ANSWER_BYTES:
+        raise UnusableAnswerError(f"the text is larger than {MAX_ANSWER_BYTES} bytes")
     usage = response.usage
     return Completion(
         text=text,
         input_tokens=_count(usage.prompt_tokens if usage else 0),
         output_tokens=_count(usage.completion_tokens if usage else 0),
     )
+
+
+def _bytes(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:  # JSON can spell half a character, an answer of ours cannot
+        raise UnusableAnswerError("the provider answered with broken text") from None
 
 
 def _count(tokens: object) -> int:
@@ -88,4 +106,6 @@ def chat_models(config: ModelConfig) -> list[ChatModel]:
 
 def _client(api_key: str, base_url: str | None) -> AsyncOpenAI:
     # Retries have one owner (retry.py): nested ones multiply calls and waiting.
-    return AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)
+    return AsyncOpenAI(
+        api_key=api_key, base_url=base_url, max_retries=0, http_client=BoundedClient()
+    )

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457); they repeat at most a few keys of what the client sent."""
+"""Errors as problem documents (RFC 9457); they repeat a few keys at most of what was sent."""
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
