@@ -183,17 +183,20 @@ def forget_old(archive: Archive, log: Path) -> None:
         path.unlink()
         path.with_suffix(".log").unlink(missing_ok=True)
         # Where the tag is the content, no build reuses it.
-        if archive.name.endswith(f":{archive.digest}"):
-            digest = path.stem.rpartition("-")[2]
-            run_buildah(
-                "rmi", "--force", f"{archive.name.removesuffix(archive.digest)}{digest}", log=log
-            )
+        old = f"{archive.name.removesuffix(archive.digest)}{path.stem.rpartition('-')[2]}"
+        if archive.name.endswith(f":{archive.digest}") and _is_stored(old):
+            run_buildah("rmi", "--force", old, log=log)
+
+
+def _is_stored(name: str) -> bool:
+    """Tell whether buildah itself has an image; its folder may have been removed."""
+    inspect = buildah("inspect", "--type", "image", name)
+    return subprocess.run(inspect, capture_output=True, check=False).returncode == 0
 
 
 def _make_base() -> None:
     """Make the base image once: a minimal Debian with Python, pip and venv."""
-    inspect = buildah("inspect", "--type", "image", BASE_IMAGE)
-    if subprocess.run(inspect, capture_output=True, check=False).returncode == 0:
+    if _is_stored(BASE_IMAGE):
         return
     log = cache_folder() / "base-image.log"
     log.unlink(missing_ok=True)

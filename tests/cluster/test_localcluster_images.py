@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localcluster.folders import REPOSITORY
-from localcluster.images import image
+from localcluster.images import Archive, forget_old, image
 
 pytestmark = pytest.mark.cluster
 
@@ -40,6 +40,19 @@ def test_changed_code_does_not_install_the_dependencies_again(tmp_path: Path) ->
     log = built(tmp_path)
     assert "COPY main.py" in log
     assert "installing dependencies\n" not in log
+
+
+def test_old_archives_go_also_when_buildahs_own_folder_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    archives = [Archive(f"a/b:{digest}", digest) for digest in ("1" * 16, "2" * 16, "3" * 16)]
+    archives[0].path.parent.mkdir(parents=True)
+    for used, archive in enumerate(archives):
+        archive.path.touch()
+        os.utime(archive.path, (used, used))
+    forget_old(archives[2], tmp_path / "log")
+    assert [archive.path.exists() for archive in archives] == [False, True, True]
 
 
 def test_what_was_built_ahead_is_found_again() -> None:
