@@ -1,44 +1,19 @@
-"""`python -m agent_runtime`: from settings to servers; exit 2 for what a person must fix."""
+"""`python -m agent_runtime`: able to stop from its first moment on, then the process itself."""
 
-import asyncio
+import os
+import signal
 import sys
 
-import structlog
-
-from agent_runtime.errors import InvalidContentError, InvalidSettingsError
-from agent_runtime.runtime import build_runtime
-from agent_runtime.server import serve
-from agent_runtime.settings import Settings, load_settings
-from agent_runtime.telemetry.logging import configure_logging
-
-EXIT_INVALID = 2
-
-log = structlog.get_logger(__name__)
+EXIT_BY_SIGTERM = 128 + signal.SIGTERM
 
 
 def main() -> int:
-    """Serve until told to stop and return the exit code."""
-    try:
-        settings = load_settings()
-    except InvalidSettingsError as error:
-        for name, reason in error.problems.items():
-            print(f"{name}: {reason}", file=sys.stderr)  # noqa: T201
-        return EXIT_INVALID
-    configure_logging(settings.infra.log_level, revision=settings.identity.revision)
-    return asyncio.run(_run(settings))
+    """Run the process and return its exit code; until it serves, SIGTERM ends it at once."""
+    # As the first process of a container it would not be stopped by a signal it does not handle.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(EXIT_BY_SIGTERM))
+    from agent_runtime.process import run  # noqa: PLC0415  it takes a second to import
 
-
-async def _run(settings: Settings) -> int:
-    try:
-        runtime = build_runtime(settings)
-        await serve(runtime)
-    except InvalidContentError as error:
-        log.error("runtime.invalid_content", error=str(error))
-        return EXIT_INVALID
-    except OSError as error:
-        log.error("runtime.cannot_listen", error=error.strerror)
-        return 1
-    return 0
+    return run()
 
 
 if __name__ == "__main__":

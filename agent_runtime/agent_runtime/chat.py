@@ -58,15 +58,24 @@ class ChatService:
             conversation = self._conversations.identify(session_id, has_pin=has_pin)
             with structlog.contextvars.bound_contextvars(session_id=conversation.id.key):
                 try:
-                    answer = await self._answer(conversation, message, monitor=monitor)
+                    answer = await self._settled(conversation, message, monitor=monitor)
                 except asyncio.CancelledError:
                     self._conversations.abandon(conversation)
-                    ending = Ending(Outcome.CANCELLED, monitor.seconds)
-                    await self._settle(conversation, ending, monitor=monitor)
                     raise
-                ending = _ending(answer, message, seconds=monitor.seconds)
-                await self._settle(conversation, ending, monitor=monitor)
                 return Reply(answer, conversation)
+
+    async def _settled(
+        self, conversation: Conversation, message: str, *, monitor: AgentMonitor
+    ) -> Answer:
+        try:
+            answer = await self._answer(conversation, message, monitor=monitor)
+        except asyncio.CancelledError:
+            ending = Ending(Outcome.CANCELLED, monitor.seconds)
+            await self._settle(conversation, ending, monitor=monitor)
+            raise
+        ending = _ending(answer, message, seconds=monitor.seconds)
+        await self._settle(conversation, ending, monitor=monitor)
+        return answer
 
     async def _answer(
         self, conversation: Conversation, message: str, *, monitor: AgentMonitor

@@ -1,6 +1,8 @@
 """The runtime as a process: start, refusal to start, drain, clients that leave, what it logs."""
 
 import asyncio
+import errno
+import os
 import socket
 import subprocess
 import sys
@@ -139,6 +141,24 @@ async def test_a_client_that_leaves_stops_the_work_and_counts_as_cancelled(
     assert found["agent_open_sessions"] == 0
 
 
+async def test_a_client_that_leaves_while_its_session_is_written_leaves_no_session_open(
+    environment: Environment, redis_server: RedisServer
+) -> None:
+    async with agent_process(environment(REDIS_URL=redis_server.url)) as agent:
+        await agent.until_event("runtime.ready")
+        redis_server.freeze()
+        try:
+            with pytest.raises(httpx.ReadTimeout):
+                await agent.http.post("/v1/chat", json={"message": "hello"}, timeout=0.5)
+            await agent.until_sample("active_agent_sessions", 0)
+            found = await agent.samples()
+        finally:
+            redis_server.thaw()
+
+    assert agent.event("request_complete"), "the client left before there was an answer"
+    assert found["agent_open_sessions"] == 0
+
+
 async def test_leaving_after_the_latency_limit_is_bad_for_latency(
     environment: Environment, llmock: LLMock, tmp_path: Path
 ) -> None:
@@ -228,10 +248,10 @@ async def test_it_becomes_ready_when_its_store_does(
 async def test_every_line_is_json_and_tells_neither_key_nor_text(
     environment: Environment, llmock: LLMock, level: str
 ) -> None:
-    llmock.fail(401, message=f"Incorrect API key provided: {KEY}").fail(400, message="card 4111")
+    llmock.fail(401, message=f"Incorrect API key provided: {KEY}").fail(400, message="card 4111-0000-1111")
     async with agent_process(environment(LOG_LEVEL=level, AGENT_REVISION="9ab2")) as agent:
-        await agent.http.post("/v1/chat", json={"message": "my card is 4111"})
-        await agent.http.post("/v1/chat", json={"message": "my card is 4111"})
+        await agent.http.post("/v1/chat", json={"message": "my card is 4111-0000-1111"})
+        await agent.http.post("/v1/chat", json={"message": "my card is 4111-0000-1111"})
         agent.terminate()
         await agent.exit_code()
 
@@ -239,7 +259,7 @@ async def test_every_line_is_json_and_tells_neither_key_nor_text(
     calls = [event for event in agent.events if event["event"] == "llm_call"]
     assert all(call["request_id"] and call["session_id"] for call in calls)
     assert len(calls) == 3
-    for forbidden in (KEY, "4111", "You are a test.", "LLMock says"):
+    for forbidden in (KEY, "4111-0000-1111", "You are a test.", "LLMock says"):
         assert forbidden not in agent.output
 
 
@@ -296,6 +316,54 @@ def test_a_folder_without_a_prompt_ends_it_with_2(environment: Environment, tmp_
     assert "prompt directory" in ended.stdout
 
 
+async def until_read(pipe: Path) -> int:
+    """Open a named pipe for writing once somebody reads it."""
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        await asyncio.sleep(0.01)
+
+
+async def test_sigterm_before_it_is_up_ends_it_at_once(
+    environment: Environment, tmp_path: Path
+) -> None:
+    """The kernel ignores signals that the first process of a container has no handler for."""
+    keys = tmp_path / "keys"
+    os.mkfifo(keys)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "agent_runtime"),
+        env=environment(SESSION_KEYS_FILE=str(keys)),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(20):
+            # The process waits for its keys until the file is closed.
+            writer = await until_read(keys)
+            process.terminate()
+            code = await process.wait()
+            os.close(writer)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    assert code == 143
+
+
+def test_its_signal_handler_does_not_wait_for_slow_imports() -> None:
+    slow = "{'asyncio', 'fastapi', 'openai', 'pydantic', 'redis', 'structlog', 'uvicorn'}"
+    code = f"import sys, agent_runtime.__main__; print(sorted({slow} & sys.modules.keys()))"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    assert ended.stdout == "[]\n"
+
+
 def test_a_port_in_use_ends_it_with_1(environment: Environment) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -306,7 +374,7 @@ def test_a_port_in_use_ends_it_with_1(environment: Environment) -> None:
 
 
 def test_importing_reads_no_settings() -> None:
-    command = [sys.executable, "-c", "import agent_runtime.__main__"]
+    command = [sys.executable, "-c", "import agent_runtime.process"]
 
     ended = subprocess.run(command, env={"PORT": "http"}, timeout=30, check=False)
 
