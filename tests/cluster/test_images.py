@@ -67,7 +67,7 @@ class TestEveryImage:
     def test_it_adds_less_than_its_share_to_the_base(self, dockerfile: str) -> None:
         assert sum(built(dockerfile).files.values()) < MAXIMUM_BYTES
 
-    def test_nothing_in_it_installs_or_compiles(self, dockerfile: str) -> None:
+    def test_it_adds_nothing_to_its_base_that_installs_or_compiles(self, dockerfile: str) -> None:
         one = built(dockerfile)
         programs = {name.rpartition("/")[2] for name in one.files if "/bin/" in name}
         assert not _BUILD_TOOLS & (one.packages | programs)

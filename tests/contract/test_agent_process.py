@@ -248,7 +248,9 @@ async def test_it_becomes_ready_when_its_store_does(
 async def test_every_line_is_json_and_tells_neither_key_nor_text(
     environment: Environment, llmock: LLMock, level: str
 ) -> None:
-    llmock.fail(401, message=f"Incorrect API key provided: {KEY}").fail(400, message="card 4111-0000-1111")
+    llmock.fail(401, message=f"Incorrect API key provided: {KEY}").fail(
+        400, message="card 4111-0000-1111"
+    )
     async with agent_process(environment(LOG_LEVEL=level, AGENT_REVISION="9ab2")) as agent:
         await agent.http.post("/v1/chat", json={"message": "my card is 4111-0000-1111"})
         await agent.http.post("/v1/chat", json={"message": "my card is 4111-0000-1111"})

@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from localcluster.context import copied_sources
+
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = (ROOT / "Dockerfile.agent").read_text()
 REQUIREMENTS = (ROOT / "requirements" / "runtime.txt").read_text()
@@ -35,3 +39,12 @@ def test_every_dependency_is_pinned_by_hash() -> None:
     assert packages
     assert all("--hash=sha256:" in package for package in packages)
     assert "--require-hashes" in DOCKERFILE
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.agent", "Dockerfile.operator"])
+def test_a_build_is_sent_what_it_copies_and_nothing_else(name: str) -> None:
+    rules = (ROOT / f"{name}.dockerignore").read_text().splitlines()
+    let_through = {rule[1:] for rule in rules if rule.startswith("!")}
+
+    assert "*" in rules
+    assert let_through == set(copied_sources((ROOT / name).read_text()))
