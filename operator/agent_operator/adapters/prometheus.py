@@ -81,11 +81,14 @@ class Prometheus:
             unique[start : start + AGENTS_PER_QUERY]
             for start in range(0, len(unique), AGENTS_PER_QUERY)
         ]
+        failure: MetricsUnavailable | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 parts = [group.create_task(self._chunk(chunk, moment)) for chunk in chunks]
         except* MetricsUnavailable as failures:
-            raise _first(failures) from None
+            failure = _first(failures)  # raised in here it would be a group, before Python 3.11.4
+        if failure is not None:
+            raise failure
         return {track: reading for part in parts for track, reading in part.result().items()}
 
     def close(self) -> None:
