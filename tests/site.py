@@ -4,6 +4,7 @@ The API server, the controller manager and the operator's process are real; what
 gateway would say comes from `tests.fakes`.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ QUICK_ROLLOUT: Mapping[str, Any] = {
     "analysis": {"interval": "5s", "minSessions": 5, "minStepSeconds": 0},
     "drain": {"seconds": 0},
 }
+ATTEMPTS = 10
 QUICK_SETTINGS: Mapping[str, float] = {
     "tick_seconds": 0.2,
     "query_lag_seconds": 1,
@@ -91,8 +93,18 @@ class Site(Agents):
 
     def served(self, revisions: Iterable[str], start: float, end: float) -> Mapping[str, int]:
         """Return the sessions that the pods of revisions really had between two moments."""
+        since, until = round(start, 3), round(end, 3)  # queries ask for milliseconds
         started = self.counters.started
-        return {one: started(one, end) - started(one, start) for one in revisions}
+        return {one: started(one, until) - started(one, since) for one in revisions}
+
+    def until_quiet(self, *, seconds: float = 2.0) -> AuditLog:
+        """Wait until the operator has written nothing for so long; return the log from then on."""
+        for _ in range(ATTEMPTS):
+            log = self.audit.from_now()
+            time.sleep(seconds)
+            if not self.writes(log):
+                return self.audit.from_now()
+        raise AssertionError(f"the operator goes on writing: {self.writes(log)}")
 
     def story(self) -> str:
         """Return the last words of the operator, or what ended the fake node."""

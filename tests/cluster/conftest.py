@@ -13,7 +13,6 @@ from tests.installation import define, furnished, operator_account
 from tests.site import Account, Furnish, SettledSite, Site
 
 FROM_IMAGE = {"prompt": {"version": "v1", "files": None, "fromImage": True}}
-ECHO_SECONDS = 1.0
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +36,7 @@ def settled(control_plane: Cluster, account: Account) -> Iterator[SettledSite]:
         place.until_true(lambda: len(place.objects.every("deployments")) == 4)
         for name in ("by-gateway", "by-replicas", "from-image"):
             place.until_phase("Stable", name=name)
-        time.sleep(ECHO_SECONDS)
-        yield SettledSite(place, time.monotonic(), place.audit.from_now())
+        yield SettledSite(place, log=place.until_quiet(), since=time.monotonic())
 
 
 @pytest.fixture(scope="session")

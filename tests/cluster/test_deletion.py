@@ -7,16 +7,17 @@ import pytest
 from tests.agents import prompt
 from tests.audit import AuditLog
 from tests.factories import GATEWAY_TRAFFIC, merged
-from tests.site import Site
+from tests.site import QUICK_ROLLOUT, Site
 
 pytestmark = pytest.mark.cluster
 
+SLOWLY_JUDGED = merged(QUICK_ROLLOUT, {"analysis": {"interval": "1m"}})
 HOLD = {"metadata": {"finalizers": ["example.com/hold"]}}
 ECHO_SECONDS = 2.0
 
 
 def _delete(place: Site, name: str) -> None:
-    """Delete an agent that is at rest and wait until all of it is gone."""
+    """Delete an agent and wait until all of it is gone."""
     place.objects.delete("agentdeployments", name)
     of_agent = f"agentdeploy.dev/name={name}"
     place.until_true(lambda: not place.children(name) and not place.objects.every("pods", of_agent))
@@ -28,8 +29,7 @@ def _accepted(place: Site, since: AuditLog) -> list[str]:
 
 def test_a_deleted_agent_leaves_nothing(shared_place: Site, name: str) -> None:
     shared_place.settle(GATEWAY_TRAFFIC, name=name)
-    time.sleep(ECHO_SECONDS)
-    since = shared_place.audit.from_now()
+    since = shared_place.until_quiet()
     _delete(shared_place, name)
     time.sleep(ECHO_SECONDS)
     assert shared_place.children(name) == set()
@@ -39,10 +39,10 @@ def test_a_deleted_agent_leaves_nothing(shared_place: Site, name: str) -> None:
 def test_an_agent_that_is_deleted_in_the_middle_of_a_canary_leaves_nothing(
     shared_place: Site, name: str
 ) -> None:
-    shared_place.settle(GATEWAY_TRAFFIC, name=name)
-    shared_place.roll_out(merged(GATEWAY_TRAFFIC, prompt("v2")), name=name)
-    time.sleep(ECHO_SECONDS)
-    since = shared_place.audit.from_now()
+    spec = merged(GATEWAY_TRAFFIC, {"rollout": SLOWLY_JUDGED})
+    shared_place.settle(spec, name=name)
+    shared_place.roll_out(merged(spec, prompt("v2")), name=name)
+    since = shared_place.until_quiet()
     _delete(shared_place, name)
     time.sleep(ECHO_SECONDS)
     assert shared_place.children(name) == set()

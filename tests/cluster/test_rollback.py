@@ -81,10 +81,9 @@ def test_history_keeps_the_rollback(rollback: Rollback) -> None:
 
 def test_applying_the_same_manifest_again_changes_nothing(rollback: Rollback) -> None:
     place = rollback.place
-    test_the_candidate_leaves_its_controller_revision_only(rollback)
-    since, before = place.audit.from_now(), place.status()
+    since, before = place.until_quiet(), place.status()
     place.apply(BAD)
-    time.sleep(3)  # nothing is waited for, so there is nothing to wait for
+    time.sleep(3)  # nothing is to happen, so there is nothing to wait for
     assert place.writes(since) == []
     assert place.status() == before
 
