@@ -41,7 +41,7 @@ class Objects:
 
     def __init__(self, kubeconfig: Path, namespace: str, *, manager: str = "test") -> None:
         self._client: Any = config.new_client_from_config(str(kubeconfig))  # type: ignore[no-untyped-call]
-        # The hook reads the environment before every request, from threads, while pytest changes it.
+        # The hook reads the environment per request, from threads, while pytest changes it.
         self._client.configuration.refresh_api_key_hook = None
         self.namespace = namespace
         self._manager = manager
