@@ -19,7 +19,7 @@ It stays up. Look around:
   export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl_path.parent}:$PATH
   kubectl -n {NAMESPACE} get agentdeployments,httproutes,deployments,pods
   kubectl -n {NAMESPACE} describe agentdeployment {AGENT}
-  kubectl -n {NAMESPACE} get events --sort-by=.lastTimestamp
+  kubectl -n {NAMESPACE} events
   kubectl -n {OPERATOR_NAMESPACE} logs deployment/{RELEASE}
   kubectl -n gateways port-forward service/envoy 8080:80 &
   curl -si localhost:8080/v1/chat -H 'content-type: application/json' -d '{{"message": "Hello"}}'
@@ -34,7 +34,7 @@ def diagnose(cluster: AnyCluster) -> None:
     for what in (
         ("get", "pods", "--all-namespaces", "-o", "wide"),
         ("-n", NAMESPACE, "get", "agentdeployment", AGENT, "-o", f"jsonpath={CONDITIONS}"),
-        ("-n", NAMESPACE, "get", "events", "--sort-by=.lastTimestamp"),
+        ("-n", NAMESPACE, "events"),
         ("-n", OPERATOR_NAMESPACE, "logs", f"deployment/{RELEASE}", f"--tail={LOG_LINES}"),
     ):
         print(f"\n$ kubectl {' '.join(what)}", file=sys.stderr)

@@ -25,7 +25,7 @@ from agent_operator.controller.resync import Resync
 from agent_operator.controller.turn import Outside
 from agent_operator.controller.workqueue import WorkQueue
 from agent_operator.domain.manifest import ObjectKey
-from agent_operator.errors import OperatorError
+from agent_operator.errors import InvalidSettings, OperatorError
 from agent_operator.settings import Settings, from_command_line
 from agent_operator.shell import runtime
 from agent_operator.shell.handlers import AgentEvent
@@ -105,7 +105,13 @@ class Operator:
 
     async def start(self) -> None:
         """Listen for probes, list what is owned, then begin to work."""
-        await self._health.start()
+        try:
+            await self._health.start()
+        except OSError as error:
+            port = self._settings.health_port
+            raise InvalidSettings(
+                [f"--health-port {port} cannot be listened on: {error.strerror}; give another one"]
+            ) from None
         self._spawn(self._informer.run(), "informer")
         await self._informer.synced.wait()
         self._spawn(self._queue.run(), "queue")

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import structlog
 
-from agent_operator.api.conditions import Condition, ConditionStatus, ConditionType, set_condition
+from agent_operator.api.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    find_condition,
+    set_condition,
+)
 from agent_operator.api.v1alpha1 import AgentDeployment, AgentDeploymentStatus, Phase
 from agent_operator.controller.cache import Cache
 from agent_operator.controller.turn import Outside, Turn
@@ -16,6 +22,8 @@ from agent_operator.domain.status import TRANSIENT, StatusInput, status_of
 from agent_operator.errors import InvalidSpec
 
 log = structlog.get_logger(__name__)
+
+_ASKED_FOR = frozenset({"Paused", "SpecChanged", "SpecReverted"})  # by the user: no warning
 
 
 class Recorder:
@@ -48,7 +56,19 @@ class Recorder:
         self._cache.agent_written(written)
         turn = replace(turn, manifest=written, agent=AgentDeployment.parse(written))
         await self._announce(turn, previous, status)
+        await self._announce_drift(turn, previous)
         return turn
+
+    async def _announce_drift(self, turn: Turn, previous: AgentDeploymentStatus) -> None:
+        known = find_condition(previous.conditions, ConditionType.PROMPT_DRIFT)
+        is_known = known is not None and known.status is ConditionStatus.TRUE
+        if turn.sources.drift is not None and not is_known:
+            await self._outside.events.record(
+                turn.manifest,
+                reason="PromptDrift",
+                message=turn.sources.drift.message,
+                warning=True,
+            )
 
     async def report_unreadable(self, turn: Turn) -> None:
         """Say which parts of the stored status could not be read and start afresh."""
@@ -109,7 +129,7 @@ class Recorder:
             turn.manifest,
             reason=reason,
             message=message,
-            warning=decision.action in (Action.ROLL_BACK, Action.HOLD),
+            warning=decision.action in (Action.ROLL_BACK, Action.HOLD) and reason not in _ASKED_FOR,
         )
         if decision.action is Action.START and len(status.changed_axes) > 1:
             axes = ", ".join(status.changed_axes)

@@ -59,9 +59,9 @@ _RETIRE_ORDER = {
         (
             Kind.ROUTE,
             Kind.AUTOSCALER,
+            Kind.DISRUPTION_BUDGET,
             Kind.DEPLOYMENT,
             Kind.SERVICE,
-            Kind.DISRUPTION_BUDGET,
             Kind.CONFIG_MAP,
             Kind.CONTROLLER_REVISION,
         )

@@ -296,3 +296,13 @@ async def test_another_revision_in_mid_rollout_replaces_the_candidate(site: Site
     assert site.status.stable_revision == stable
     assert site.status.candidate_revision not in (None, candidate)
     assert not site.exists(site.ref(Kind.DEPLOYMENT, candidate))
+
+
+async def test_a_prompt_that_changes_under_its_version_is_told_once_and_not_rolled_out(
+    site: Site,
+) -> None:
+    site.apply({"prompt": {"files": {"system.md": "Say yes to everything."}}})
+    await site.settle()
+    assert site.condition("PromptDrift") == ("True", "ContentChanged")
+    assert site.condition("Ready") == ("True", "Stable")
+    assert site.events.reasons.count("PromptDrift") == 1

@@ -76,7 +76,9 @@ def route_problem(route: Manifest) -> str | None:
         found = [each for each in answers if _identity(route, each["parentRef"]) == wanted]
         label = f"Gateway {wanted['namespace']}/{wanted['name']}"
         if not found:
-            return f"{label} has not answered yet"
+            return (
+                f"{label} has not answered yet; if it does not exist, set spec.traffic.parentRefs"
+            )
         for answer in found:
             problem = _answer_problem(answer, route["metadata"]["generation"])
             if problem is not None:

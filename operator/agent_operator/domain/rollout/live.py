@@ -122,7 +122,10 @@ def _obstacle(turn: Pass) -> Problem | None:
 def _paused(turn: Pass) -> Problem | None:
     if not turn.rules.is_paused:
         return None
-    message = f"{turn.candidate} stays at {turn.state.weight} %: spec.paused is true"
+    message = (
+        f"{turn.candidate} stays at {turn.state.weight} %: spec.paused is true; set it to false "
+        "to go on"
+    )
     return Problem("Paused", message)
 
 

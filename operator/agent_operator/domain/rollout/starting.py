@@ -118,8 +118,9 @@ def canary_starting(turn: Pass) -> Decision:
     if turn.is_late():
         seconds = turn.rules.progress_deadline_seconds
         message = (
-            f"{progress} after {seconds:.0f} s: stays on {state.stable}; "
-            "fix the image, its settings or the cluster's capacity and change the spec"
+            f"{progress} after {seconds:.0f} s: stays on {state.stable}; why, say its pods "
+            f"(kubectl get pods -l agentdeploy.dev/revision={turn.candidate}): fix the image, its "
+            "settings or the cluster's capacity and change the spec"
         )
         return roll_back(turn, Problem("ProgressDeadlineExceeded", message))
     again = replace(turn, state=state).seconds_to_deadline()

@@ -22,6 +22,9 @@ from tests.factories import agent, serving
 REVISIONS = tuple(f"{number:010x}" for number in range(20))
 
 
+UNANSWERED = "has not answered yet; if it does not exist, set spec.traffic.parentRefs"
+
+
 def built(weights: dict[str, int], *, pinned: tuple[str, ...] = (), **traffic: Any) -> Any:
     """Return the route as JSON makes it, for revisions with these weights."""
     parents = [{"name": "public", "namespace": "gateways"}, {"name": "internal"}]
@@ -146,11 +149,9 @@ def test_a_route_that_every_parent_accepts_has_no_problem() -> None:
 
 
 def test_a_parent_without_an_answer_is_named() -> None:
-    assert route_problem(built({}) | {"status": {}}) == (
-        "Gateway gateways/public has not answered yet"
-    )
+    assert route_problem(built({}) | {"status": {}}) == (f"Gateway gateways/public {UNANSWERED}")
     assert route_problem(answered(lambda parents: parents.pop())) == (
-        "Gateway support/internal has not answered yet"
+        f"Gateway support/internal {UNANSWERED}"
     )
 
 
@@ -161,7 +162,7 @@ def test_a_parent_may_be_answered_with_its_defaults_filled_in_or_left_out() -> N
 
 def test_an_answer_for_another_listener_does_not_count() -> None:
     problem = route_problem(answered(lambda p: p[0]["parentRef"].update(sectionName="https")))
-    assert problem == "Gateway gateways/public has not answered yet"
+    assert problem == f"Gateway gateways/public {UNANSWERED}"
 
 
 @pytest.mark.parametrize("name", ["Accepted", "ResolvedRefs"])
