@@ -1,6 +1,7 @@
-"""Errors of the operator: adapters and the API raise them, the work queue alone decides on them.
+"""Errors of the operator: adapters and the API raise them.
 
-`Retryable` comes back with back-off; `Terminal` waits until the object or the cluster changes.
+The controller turns what a person can fix into a condition; whatever else ends a pass comes back
+with back-off. `Retryable` may work unchanged, `Terminal` needs a change of object or cluster.
 Messages are safe to show to users: bounded, and without secrets.
 """
 

@@ -53,13 +53,13 @@ class Executor:
         is_checked = False
         for write in writes:
             if isinstance(write, Apply) and write.child is None and not is_checked:
-                await self.ensure_still_there(agent)
+                await self._ensure_still_there(agent)
                 is_checked = True
             problem = await self._carry_out_one(agent, write)
             first = first or problem
         return first
 
-    async def apply(self, agent: AgentDeployment, write: Apply) -> Problem | None:
+    async def _apply(self, agent: AgentDeployment, write: Apply) -> Problem | None:
         """Apply one manifest; foreign objects under its name are left alone."""
         key = _key(agent)
         ref = ObjectRef.of(write.manifest)
@@ -68,7 +68,7 @@ class Executor:
         if write.child is None:
             found = await self._cluster.read(ref)
             if found is not None:
-                problem = foreign(agent, ref, found)
+                problem = _foreign(agent, ref, found)
                 if problem is not None:
                     return problem
                 uid, owner = found["metadata"]["uid"], controller_uid(found)
@@ -86,8 +86,8 @@ class Executor:
         try:
             found = await self._cluster.read(ref)
             if found is not None:
-                return foreign(agent, ref, found)
-            await self.ensure_still_there(agent)
+                return _foreign(agent, ref, found)
+            await self._ensure_still_there(agent)
             await self._cluster.create(keys_secret(agent, secrets.token_bytes(KEY_BYTES)))
         except Conflict:
             return None  # another pass was first
@@ -96,7 +96,7 @@ class Executor:
         log.info("child.applied", kind="Secret", name=name, created=True)
         return None
 
-    async def ensure_still_there(self, agent: AgentDeployment) -> None:
+    async def _ensure_still_there(self, agent: AgentDeployment) -> None:
         """Raise `AgentGone` unless the AgentDeployment is there, the same and not being deleted."""
         found = await self._agents.read_agent(_key(agent))
         if (
@@ -110,7 +110,7 @@ class Executor:
         try:
             match write:
                 case Apply():
-                    return await self.apply(agent, write)
+                    return await self._apply(agent, write)
                 case Scale():
                     await self._scale(agent, write)
                 case Delete():
@@ -155,7 +155,7 @@ def _key(agent: AgentDeployment) -> ObjectKey:
     return ObjectKey(agent.metadata.namespace, agent.metadata.name)
 
 
-def foreign(agent: AgentDeployment, ref: ObjectRef, found: Manifest) -> Problem | None:
+def _foreign(agent: AgentDeployment, ref: ObjectRef, found: Manifest) -> Problem | None:
     """Say whose an object is that already has the name; None when it is ours to repair."""
     owner = controller_uid(found)
     if owner == agent.metadata.uid:

@@ -164,7 +164,7 @@ class Reconciler:
         for manifest in desired:
             record = records.get(ObjectRef.of(manifest))
             if record is not None:
-                record.compare(manifest, content_hash(manifest))
+                record.compare(manifest)
         todo = writes(
             desired,
             {ref: record.child() for ref, record in records.items()},

@@ -44,10 +44,11 @@ class Record:
         is_same = self.uid == other.uid
         return is_same and int(self.resource_version) > int(other.resource_version)
 
-    def compare(self, desired: Manifest, digest: str) -> None:
+    def compare(self, desired: Manifest) -> None:
         """Decide once whether the object agrees with what is desired, then forget its content."""
         if self.manifest is None:
-            return
+            return  # settled: nothing is hashed either
+        digest = content_hash(desired)
         if self.in_sync_with != digest and is_projection(_own(desired), self.manifest):
             self.in_sync_with = digest
             self.manifest = None

@@ -35,7 +35,7 @@ class Watching:
     def is_in_sync(self, kind: str) -> bool:
         desired = DESIRED[kind]
         record = self.cache.children(KEY)[ObjectRef.of(desired)]
-        record.compare(desired, content_hash(desired))
+        record.compare(desired)
         return record.in_sync_with == content_hash(desired)
 
 
